@@ -1,0 +1,3 @@
+"""pinncli: a command-line solver for partial differential equations on PyTorch."""
+
+__version__ = "0.1.0"
