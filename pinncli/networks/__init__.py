@@ -1,0 +1,14 @@
+"""Networks: written once in ordinary tensor operations, evaluated on tensors or on jets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pinncli.networks.base import Network
+from pinncli.networks.features import Features
+from pinncli.networks.mlp import MLP
+
+NETWORKS: dict[str, Callable[..., Network]] = {"mlp": MLP}
+"""To add a network: write one class beside `mlp.py` and one line here."""
+
+__all__ = ["MLP", "NETWORKS", "Features", "Network"]

@@ -1,0 +1,22 @@
+"""What a derivative engine is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from pinncli.language.partials import Partial
+
+
+NetworkFunction = Callable[[Tensor, Any], Any]
+"""theta (p,) and points (n, d), a tensor or a jet, to components (n, m) of the same type."""
+
+
+class Engine(Protocol):
+    """Computes partial derivatives of a network's components with respect to the coordinates."""
+
+    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+        """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
+        ...

@@ -1,0 +1,284 @@
+"""The jet type: a tensor that carries its own derivatives through ordinary tensor operations.
+
+A network is written once, in plain torch (`linear`, `tanh`, `cat`, `*`, ...). Given a `Jet` in
+place of a tensor, the same code computes all derivatives of its output with respect to the
+coordinates in one pass; `__torch_function__` sends every operation to its rule below.
+
+Channels are stored features first, points last, `(S, w, n)`: narrow layers then multiply and map
+along the long axis, about twice as fast on a CPU as the other way round.
+
+With `fused=True` composition and linear layers are autograd functions with hand-written
+backward passes: one forward and one backward sweep over memory, no intermediate graph, but
+differentiable once only. `fused=False` uses plain operations, which may be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
+from pinncli.derivatives.jet_index import JetIndex, Monomial, unit
+
+
+@dataclass(frozen=True, slots=True)
+class LinearRecord:
+    """One linear layer of a pass: inputs (S, i, n), outputs (S, o, n) and the weights, views of theta."""
+
+    inputs: Tensor
+    outputs: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jet:
+    """Channels `(S, w, n)`: the value and derivatives that `index` names, of w features at n points."""
+
+    channels: Tensor
+    index: JetIndex
+    fused: bool = True
+    tape: list[LinearRecord] | None = None
+
+    @classmethod
+    def coordinates(
+        cls, points: Tensor, index: JetIndex, *, fused: bool = True, tape: list[LinearRecord] | None = None
+    ) -> Jet:
+        """The jet of the identity at `points` (n, d): value x, d x_i / d x_i = 1, all else zero."""
+        channels = points.new_zeros((index.size, points.shape[1], points.shape[0]))
+        channels[0] = points.t()
+        for axis in range(index.dimension):
+            k = index.position.get(unit(index.dimension, axis))
+            if k is not None:
+                channels[k, axis] = 1.0
+        return cls(channels, index, fused, tape)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the value, as a plain tensor in this jet's place would have it."""
+        return torch.Size((self.channels.shape[2], self.channels.shape[1]))
+
+    def _like(self, channels: Tensor) -> Jet:
+        return Jet(channels, self.index, self.fused, self.tape)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        rule = RULES.get(func)
+        if rule is None:
+            return NotImplemented
+        return rule(*args, **(kwargs or {}))
+
+    def __add__(self, other: Jet | Tensor | float) -> Jet:
+        return _add(self, other)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Jet:
+        return self._like(-self.channels)
+
+    def __sub__(self, other: Jet | Tensor | float) -> Jet:
+        return _add(self, -other)
+
+    def __rsub__(self, other: Tensor | float) -> Jet:
+        return _add(-self, other)
+
+    def __mul__(self, other: Jet | Tensor | float) -> Jet:
+        return _multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __getitem__(self, key: Any) -> Jet:
+        """Features only: `jet[:, a:b]`, `jet[:, [0, 2]]`, `jet[..., a:b]`."""
+        feature = key[-1] if isinstance(key, tuple) else key
+        return self._like(self.channels[:, feature])
+
+
+def _add(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
+    if isinstance(a, Jet) and isinstance(b, Jet):
+        return a._like(a.channels + b.channels)
+    jet, constant = (a, b) if isinstance(a, Jet) else (b, a)
+    assert isinstance(jet, Jet)  # noqa: S101  (narrowing: one of the two is a jet, or we were not called)
+    value = (jet.channels[0] + _per_feature(constant)).unsqueeze(0)
+    return jet._like(torch.cat([value, jet.channels[1:]]))
+
+
+def _subtract(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
+    return _add(a, -b)
+
+
+def _multiply(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
+    if isinstance(a, Jet) and isinstance(b, Jet):
+        x, y = a.channels, b.channels
+        rows = [sum((c * x[i] * y[j] for c, i, j in terms[1:]), terms[0][0] * x[terms[0][1]] * y[terms[0][2]]) for terms in a.index.leibniz]
+        return a._like(torch.stack(rows))
+    jet, constant = (a, b) if isinstance(a, Jet) else (b, a)
+    assert isinstance(jet, Jet)  # noqa: S101
+    return jet._like(jet.channels * _per_feature(constant))
+
+
+def _per_feature(constant: Tensor | float) -> Tensor | float:
+    """A constant of the network, one number or one per feature, along the feature axis."""
+    return constant.unsqueeze(-1) if isinstance(constant, Tensor) and constant.dim() else constant
+
+
+def _cat(jets: Sequence[Jet], dim: int = 0) -> Jet:
+    if dim not in (1, -1):
+        raise ValueError("jets are joined along features: dim=1 or dim=-1")
+    return jets[0]._like(torch.cat([jet.channels for jet in jets], dim=1))
+
+
+def _linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
+    if jet.fused:
+        outputs = _Linear.apply(jet.channels, weight, bias)
+    else:
+        outputs = torch.matmul(weight, jet.channels)
+        if bias is not None:
+            outputs = torch.cat([(outputs[0] + bias.unsqueeze(1)).unsqueeze(0), outputs[1:]])
+    if jet.tape is not None:
+        if outputs.is_leaf:
+            outputs.requires_grad_()
+        jet.tape.append(LinearRecord(jet.channels.detach(), outputs, weight, bias))
+    return jet._like(outputs)
+
+
+def _elementwise(name: str) -> Callable[..., Jet]:
+    def rule(jet: Jet, **options: Any) -> Jet:
+        if any(value not in (False, "none") for value in options.values()):
+            raise ValueError(f"{name} of a jet takes no options, not {options}")
+        if jet.fused:
+            return jet._like(_Compose.apply(jet.channels, name, jet.index))
+        return jet._like(_compose_plain(jet.channels, name, jet.index))
+
+    return rule
+
+
+class _Linear(torch.autograd.Function):
+    """channels (S, i, n) -> W channels (S, o, n), with the bias in the value channel only."""
+
+    @staticmethod
+    def forward(ctx: Any, channels: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(channels, weight)
+        ctx.has_bias = bias is not None
+        outputs = torch.bmm(weight.expand(channels.shape[0], *weight.shape), channels)
+        if bias is not None:
+            outputs[0] += bias.unsqueeze(1)
+        return outputs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        channels, weight = ctx.saved_tensors
+        to_channels = to_weight = None
+        if ctx.needs_input_grad[0]:
+            transposed = weight.t()
+            to_channels = torch.bmm(transposed.expand(grad.shape[0], *transposed.shape), grad)
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.bmm(grad, channels.mT).sum(0)
+        return to_channels, to_weight, grad[0].sum(1) if ctx.has_bias else None
+
+
+class _Compose(torch.autograd.Function):
+    """channels of h (S, w, n) -> channels of f(h), by `JetIndex.composition`; backward is its transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, name: str, index: JetIndex) -> Tensor:
+        f = ELEMENTWISE[name](h[0], index.order)
+        out = torch.empty_like(h)
+        out[0] = f[0]
+        if index.size > 1:
+            torch.mul(h[1:], f[1], out=out[1:])
+        for alpha, rule in enumerate(index.composition):
+            for k, monomials in rule:
+                out[alpha].addcmul_(_sum(monomials, h), f[k])
+        ctx.save_for_backward(h, out)
+        ctx.name, ctx.index = name, index
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        h, out = ctx.saved_tensors
+        index: JetIndex = ctx.index
+        order = index.order + 1
+        f = FROM_VALUE[ctx.name](out[0], order) if ctx.name in FROM_VALUE else ELEMENTWISE[ctx.name](h[0], order)
+        result = grad * f[1]
+        if index.size > 1:
+            inner = grad[1] * h[1]
+            for k in range(2, index.size):
+                inner.addcmul_(grad[k], h[k])
+            result[0].addcmul_(inner, f[2])
+        for alpha, rule in enumerate(index.composition):
+            for k, monomials in rule:
+                result[0].addcmul_(grad[alpha] * f[k + 1], _sum(monomials, h))
+                weighted = grad[alpha] * f[k]
+                for monomial in monomials:
+                    for channel, power in monomial.factors:
+                        result[channel].addcmul_(weighted, _rest(monomial, channel, h), value=monomial.coefficient * power)
+        return result, None, None
+
+
+def _sum(monomials: Sequence[Monomial], h: Tensor) -> Tensor:
+    total: Tensor | None = None
+    for monomial in monomials:
+        *head, last = [h[channel] for channel, power in monomial.factors for _ in range(power)]
+        term = head[0]
+        for factor in head[1:]:
+            term = term * factor
+        if total is None:
+            total = term * last
+            if monomial.coefficient != 1.0:
+                total *= monomial.coefficient
+        else:
+            total = total.addcmul_(term, last, value=monomial.coefficient)
+    assert total is not None  # noqa: S101  (a rule has at least one monomial)
+    return total
+
+
+def _rest(monomial: Monomial, channel: int, h: Tensor) -> Tensor:
+    """The monomial without its coefficient and without one factor of `channel`."""
+    factors = [h[c] for c, power in monomial.factors for _ in range(power - (c == channel))]
+    term = factors[0]
+    for factor in factors[1:]:
+        term = term * factor
+    return term
+
+
+def _compose_plain(h: Tensor, name: str, index: JetIndex) -> Tensor:
+    f = ELEMENTWISE[name](h[0], index.order)
+    rows = [f[0]]
+    for alpha, rule in enumerate(index.composition[1:], start=1):
+        row = f[1] * h[alpha]
+        for k, monomials in rule:
+            for monomial in monomials:
+                term = f[k] * monomial.coefficient
+                for channel, power in monomial.factors:
+                    term = term * h[channel] ** power
+                row = row + term
+        rows.append(row)
+    return torch.stack(rows)
+
+
+RULES: dict[Callable[..., Any], Callable[..., Jet]] = {
+    functional.linear: _linear,
+    torch.cat: _cat,
+    torch.add: _add,
+    torch.sub: _subtract,
+    torch.mul: _multiply,
+    Tensor.add: _add,
+    Tensor.sub: _subtract,
+    Tensor.mul: _multiply,
+    torch.tanh: _elementwise("tanh"),
+    torch.sin: _elementwise("sin"),
+    torch.cos: _elementwise("cos"),
+    torch.exp: _elementwise("exp"),
+    functional.gelu: _elementwise("gelu"),
+    functional.silu: _elementwise("silu"),
+}
+"""Every tensor operation that a network may use, and its rule. An operation not here is a TypeError."""

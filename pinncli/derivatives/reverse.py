@@ -1,0 +1,58 @@
+"""Nested reverse mode: one `torch.autograd.grad` per derivative order, prefixes shared.
+
+General and slow; the reference that every other engine must agree with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinncli.derivatives.jet_index import unit
+from pinncli.derivatives.base import NetworkFunction
+from pinncli.language.partials import MultiIndex, Partial
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """Derivatives by repeated differentiation of the network's output with respect to its input."""
+
+    components: tuple[str, ...]
+    lap_axes: tuple[int, ...]
+
+    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+        """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
+        keep = torch.is_grad_enabled()
+        with torch.enable_grad():
+            x = points.detach().requires_grad_()
+            outputs = network(theta, x)
+            known = {
+                (c, (0,) * x.shape[1]): outputs[:, k] for k, c in enumerate(self.components)
+            }
+            result = {p: self._partial(p, x, known) for p in wanted}
+        return result if keep else {p: value.detach() for p, value in result.items()}
+
+    def _partial(self, partial: Partial, x: Tensor, known: dict[tuple[str, MultiIndex], Tensor]) -> Tensor:
+        if not partial.laplacian:
+            return self._derivative(partial.component, partial.orders, x, known)
+        twice = [tuple(2 * k for k in unit(x.shape[1], axis)) for axis in self.lap_axes]
+        terms = [self._derivative(partial.component, index, x, known) for index in twice]
+        return torch.stack(terms).sum(0)
+
+    def _derivative(
+        self, component: str, index: MultiIndex, x: Tensor, known: dict[tuple[str, MultiIndex], Tensor]
+    ) -> Tensor:
+        found = known.get((component, index))
+        if found is not None:
+            return found
+        axis = max(k for k, order in enumerate(index) if order)
+        prefix = tuple(order - (k == axis) for k, order in enumerate(index))
+        value = self._derivative(component, prefix, x, known)
+        (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True, materialize_grads=True)
+        for k in range(x.shape[1]):
+            raised = tuple(order + (j == k) for j, order in enumerate(prefix))
+            known.setdefault((component, raised), gradient[:, k])
+        return known[component, index]

@@ -1,0 +1,68 @@
+"""Taylor-mode derivatives: one forward pass carries every partial that is asked for.
+
+Sources: Griewank & Walther 2008, chapter 13; collapsed Laplacian, Dangel et al. 2025
+(arXiv 2505.13644); Jacobian of every point from one backward pass per residual component,
+since points are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pinncli.derivatives.jet import Jet, LinearRecord
+from pinncli.derivatives.jet_index import jet_index
+from pinncli.derivatives.base import NetworkFunction
+from pinncli.language.partials import Partial
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """Jets over the smallest downward-closed set of multi-indices.
+
+    `components` are the network's outputs in order; `lap_axes` what a Laplacian sums over.
+    """
+
+    components: tuple[str, ...]
+    lap_axes: tuple[int, ...]
+    fused: bool = True
+
+    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+        """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
+        return self._evaluate(network, theta, points, wanted, None)
+
+    def recorded(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+        """Like `partials`, with the linear layers recorded for `jacobian_columns`; theta is held constant."""
+        tape: list[LinearRecord] = []
+        return self._evaluate(network, theta.detach(), points, wanted, tape), tape
+
+    def _evaluate(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial], tape: list[LinearRecord] | None
+    ) -> dict[Partial, Tensor]:
+        index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
+        jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))
+        return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
+
+
+def jacobian_columns(tape: Sequence[LinearRecord], cotangents: Sequence[Tensor], out: Tensor) -> None:
+    """Write each point's gradient with respect to theta into `out` (p, n), the Jacobian transposed.
+
+    For a linear layer with inputs A (S, i, n) and output cotangents G (S, o, n) a point's gradient
+    is sum over channels of G outer A for the weights and G's value channel for the bias.
+    """
+    n = out.shape[1]
+    for record, g in zip(tape, cotangents, strict=True):
+        o, i = record.weight.shape
+        start = record.weight.storage_offset()
+        rows = out[start : start + o * i].view(o, i, n)
+        torch.mul(g[0].unsqueeze(1), record.inputs[0].unsqueeze(0), out=rows)
+        for k in range(1, g.shape[0]):
+            rows.addcmul_(g[k].unsqueeze(1), record.inputs[k].unsqueeze(0))
+        if record.bias is not None:
+            start = record.bias.storage_offset()
+            out[start : start + o] = g[0]

@@ -1,0 +1,43 @@
+"""What a network sees of the coordinates: scaled to [-1, 1], periodic ones as cosines and sines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Features:
+    """Input features of the coordinates, in the problem's order.
+
+    A coordinate in `low[k] <= x <= high[k]` becomes 2 (x - low)/(high - low) - 1. A periodic one
+    becomes cos and sin of 2 pi j (x - low)/(high - low) for j = 1..harmonics, so that every
+    network of these features is periodic with all its derivatives (Dong & Ni 2021, section 2.2).
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    periodic: tuple[bool, ...]
+    harmonics: int = 1
+
+    @property
+    def count(self) -> int:
+        """Number of features."""
+        return sum(2 * self.harmonics if p else 1 for p in self.periodic)
+
+    def __call__(self, points: Any) -> Any:
+        """Features (n, count) of `points` (n, d)."""
+        parts = []
+        for axis, (low, high, periodic) in enumerate(zip(self.low, self.high, self.periodic, strict=True)):
+            x = points[:, axis : axis + 1]
+            if periodic:
+                scale = 2.0 * math.pi / (high - low)
+                for j in range(1, self.harmonics + 1):
+                    angle = (x - low) * (j * scale)
+                    parts += [torch.cos(angle), torch.sin(angle)]
+            else:
+                parts.append((x - 0.5 * (low + high)) * (2.0 / (high - low)))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
