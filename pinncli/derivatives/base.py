@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from pinncli.derivatives.jet import LinearRecord
 from pinncli.language.partials import Partial
 
 
@@ -19,4 +20,19 @@ class Engine(Protocol):
 
     def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
+        ...
+
+    @property
+    def records(self) -> bool:
+        """Whether `recorded` works, so that Jacobians cost one backward pass per residual."""
+        ...
+
+    def recorded(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+        """Like `partials`, with the linear layers recorded; theta is held constant."""
+        ...
+
+    def twice_differentiable(self) -> Engine:
+        """An engine with the same results that may be differentiated in theta more than once."""
         ...

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pinncli.derivatives.jet import LinearRecord
 from pinncli.derivatives.jet_index import unit
 from pinncli.derivatives.base import NetworkFunction
 from pinncli.language.partials import MultiIndex, Partial
@@ -22,6 +23,21 @@ class Reverse:
 
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
+
+    @property
+    def records(self) -> bool:
+        """A layer appears many times in nested differentiation, so nothing is recorded."""
+        return False
+
+    def recorded(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+        """Not available."""
+        raise NotImplementedError("nested reverse mode records no layers")
+
+    def twice_differentiable(self) -> Reverse:
+        """Nested differentiation always is."""
+        return self
 
     def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""

@@ -8,7 +8,7 @@ since points are independent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,15 @@ class Taylor:
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
     fused: bool = True
+
+    @property
+    def records(self) -> bool:
+        """Linear layers are recorded."""
+        return True
+
+    def twice_differentiable(self) -> Taylor:
+        """The same jets by plain operations."""
+        return replace(self, fused=False)
 
     def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""

@@ -6,6 +6,7 @@ in the text it was parsed from, so that any later finding can point at it with a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,18 +15,24 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """A number as written: `0.1`, `1e-3`."""
+
     value: float
     span: Span = field(default=(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
+    """Anything with a name: `u`, `u_xx`, `x`, `alpha`, `pi`."""
+
     id: str
     span: Span = field(default=(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Unary:
+    """`-a`, `not a`."""
+
     op: Literal["-", "not"]
     operand: Node
     span: Span = field(default=(0, 0), compare=False)
@@ -33,6 +40,8 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
+    """Two operands and what is between them; `&` is the intersection of shapes."""
+
     op: Literal["+", "-", "*", "/", "^", "<", "<=", ">", ">=", "and", "or", "&"]
     left: Node
     right: Node
@@ -41,6 +50,8 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A function applied to arguments: `sin(x)`, `d(u, x, x)`, `disk([0, 0], 1)`."""
+
     function: str
     arguments: tuple[Node, ...]
     span: Span = field(default=(0, 0), compare=False)
@@ -66,6 +77,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
+    """Components in brackets: `[u, v]`."""
+
     items: tuple[Node, ...]
     span: Span = field(default=(0, 0), compare=False)
 
@@ -75,6 +88,34 @@ Node = Number | Name | Unary | Binary | Call | At | Index | Vector
 
 @dataclass(frozen=True, slots=True)
 class Equation:
+    """`left = right`."""
+
     left: Node
     right: Node
     span: Span = field(default=(0, 0), compare=False)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below."""
+    match node:
+        case Number() | Name():
+            return ()
+        case Unary(_, operand) | Index(operand, _):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Call(_, arguments):
+            return arguments
+        case At(operand, point):
+            return (operand, *(value for _, value in point))
+        case Vector(items):
+            return items
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, from left to right, without recursion."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(children(current)))

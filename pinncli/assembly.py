@@ -1,0 +1,227 @@
+"""From a formulation to tensors: domain, network, engine, groups of conditions, points.
+
+With `pinncli.solver` the one place that sees a problem and tensors together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinncli.derivatives import ENGINES, Engine
+from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
+from pinncli.language.program import Program
+from pinncli.networks import NETWORKS, Features, Network
+from pinncli.objective import Objective, ParameterMap
+from pinncli.problem.defaults import Choices
+from pinncli.problem.settings import ResampleSettings
+from pinncli.problem.terms import ConditionTerms, Formulation
+from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
+
+CANDIDATES = 4
+"""Points proposed for each point that residual-based redrawing keeps."""
+
+BLOCK_BYTES = 3 << 20
+"""Working set of one layer of a block on a CPU: channels x width x points in float64."""
+
+FRESH_DRAW = 1_000_000
+"""Draw numbers from here on are never trained on."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A group's part of the domain: `count` points a side, or fixed points with data columns."""
+
+    labels: tuple[str, ...]
+    where: Program | None
+    count: int
+    data: Sample | None
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Everything that a formulation needs to be trained and evaluated, on one device."""
+
+    formulation: Formulation
+    box: Box
+    network: Network
+    engine: Engine
+    groups: tuple[Group, ...]
+    regions: tuple[Region, ...]
+    parameters: ParameterMap
+    method: str
+    resample: ResampleSettings | None
+    block: int
+    seed: int
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates, in the problem's order."""
+        return self.box.names
+
+    def initial_theta(self) -> Tensor:
+        """theta (p,) before training, from the seed alone."""
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, 0, "theta"))
+        weights = self.network.initialise(generator)
+        return torch.cat([weights, weights.new_zeros(len(self.parameters.names))]).to(self.device, self.dtype)
+
+    def objective(self, samples: Sequence[Sample]) -> Objective:
+        """The objective at `samples`, one per group."""
+        return self.objective_of(self.groups, samples)
+
+    def objective_of(self, groups: Sequence[Group], samples: Sequence[Sample]) -> Objective:
+        """The objective of any groups, with this network and engine."""
+        return Objective.of(self.network, self.engine, groups, samples, self.parameters, self.block)
+
+    def draw(self, number: int, objective: Objective | None, theta: Tensor | None) -> tuple[Sample, ...]:
+        """The points of draw `number`; after the first the interior follows the residual if asked to."""
+        follow = self.resample is not None and self.resample.by == "residual"
+        samples = []
+        for k, region in enumerate(self.regions):
+            if region.data is not None:
+                samples.append(region.data)
+            elif follow and objective is not None and theta is not None and not self.box.sides(region.labels):
+                samples.append(self._by_residual(k, number, theta))
+            else:
+                samples.append(self._sample(k, region.count, self.method, number))
+        return tuple(samples)
+
+    def fresh(self, interior: int, side: int) -> tuple[Sample, ...]:
+        """Uniform points that training has never seen; data groups keep theirs."""
+        return tuple(
+            region.data
+            or self._sample(k, side if self.box.sides(region.labels) else interior, "uniform", FRESH_DRAW)
+            for k, region in enumerate(self.regions)
+        )
+
+    def fresh_points(self, count: int) -> Tensor:
+        """Uniform points (n, d) of the domain that training has never seen, float64 on the CPU."""
+        return self.box.sample(("interior",), count, SAMPLERS["uniform"], self.seed, FRESH_DRAW + 1).points
+
+    def values(self, theta: Tensor) -> dict[str, float]:
+        """The unknown numbers by name."""
+        return {n: float(v) for n, v in self.parameters.values(theta[self.network.size :]).items()}
+
+    def _sample(self, group: int, count: int, method: str, number: int) -> Sample:
+        region = self.regions[group]
+        where = _predicate(region.where, self.coordinates)
+        drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
+        return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
+
+    def _by_residual(self, group: int, number: int, theta: Tensor) -> Sample:
+        """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, without replacement."""
+        assert self.resample is not None  # noqa: S101  (the caller has seen it)
+        count = self.regions[group].count
+        candidates = self._sample(group, CANDIDATES * count, self.method, number)
+        alone = self.objective_of([self.groups[group]], [candidates])
+        size = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0).double().cpu()
+        density = size**self.resample.power
+        density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, number, f"rad/{group}"))
+        # the n smallest of E/w, E exponential, are a weighted sample without replacement
+        exponential = -torch.rand(len(density), generator=generator, dtype=torch.float64).clamp_min(1e-300).log()
+        chosen = torch.topk(exponential / density, count, largest=False).indices.sort().values
+        return candidates[chosen.to(self.device)]
+
+
+def assemble(
+    formulation: Formulation, choices: Choices, seed: int, device: torch.device, dtype: torch.dtype
+) -> Assembly:
+    """Build every part from its literal table."""
+    problem = formulation.problem
+    names = tuple(problem.coordinates)
+    ranges = [c.range for c in problem.coordinates.values()]
+    low, high = tuple(r[0] for r in ranges), tuple(r[1] for r in ranges)
+    periodic = tuple(name in choices.network.periodic for name in names)
+    network = NETWORKS[choices.network.kind](
+        features=Features(low, high, periodic, choices.network.harmonics),
+        outputs=len(problem.components),
+        width=choices.network.width,
+        depth=choices.network.depth,
+        activation=choices.network.activation,
+    )
+    lap_axes = tuple(names.index(name) for name in problem.space)
+    groups, regions = _groups(formulation, choices, device, dtype)
+    parameters = ParameterMap(
+        tuple(problem.parameters),
+        tuple(p.initial for p in problem.parameters.values()),
+        tuple(p.bounds for p in problem.parameters.values()),
+    )
+    return Assembly(
+        formulation=formulation,
+        box=Box(names, low, high, problem.space),
+        network=network,
+        engine=ENGINES[choices.engine](problem.components, lap_axes),
+        groups=groups,
+        regions=regions,
+        parameters=parameters,
+        method=choices.method,
+        resample=choices.resample,
+        block=choices.block or _block(groups, network, device),
+        seed=seed,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _groups(
+    formulation: Formulation, choices: Choices, device: torch.device, dtype: torch.dtype
+) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
+    """Conditions on the same points, in the order of the file."""
+    members: dict[tuple[object, ...], list[ConditionTerms]] = {}
+    for terms in formulation.conditions:
+        file = terms.data.file if terms.data else None
+        members.setdefault((terms.region.labels, terms.region.where, terms.points, file), []).append(terms)
+    names = tuple(formulation.problem.coordinates)
+    groups, regions = [], []
+    for together in members.values():
+        first = together[0]
+        inside = first.region.labels == ("interior",)
+        count = first.points or (choices.interior if inside else choices.boundary)
+        if inside and not first.points and all(_fixed(terms, names) for terms in together):
+            count = choices.boundary
+        data = _data_sample(first, names, device, dtype) if first.data else None
+        conditions = [Condition(t.name, t.residual, t.weight) for t in together]
+        groups.append(Group.of("+".join(t.name for t in together), names, conditions))
+        regions.append(Region(first.region.labels, first.region.where, count, data))
+    return tuple(groups), tuple(regions)
+
+
+def _fixed(terms: ConditionTerms, names: Sequence[str]) -> bool:
+    """Whether every unknown is evaluated with some coordinate held, so that fewer points do."""
+    used = {site for site, _ in terms.residual.partials}
+    return all(terms.residual.sites[site].replacements for site in used) and len(names) > 1
+
+
+def _data_sample(
+    terms: ConditionTerms, names: Sequence[str], device: torch.device, dtype: torch.dtype
+) -> Sample:
+    assert terms.data is not None  # noqa: S101  (the caller has seen it)
+    columns: Mapping[str, np.ndarray] = terms.data.columns
+    points = torch.tensor(np.stack([columns[n] for n in names], axis=1), dtype=torch.float64)
+    rest = {n: torch.tensor(c, dtype=torch.float64) for n, c in columns.items() if n not in names}
+    return Sample(points, torch.zeros_like(points), rest).to(device, dtype)
+
+
+def _predicate(program: Program | None, names: Sequence[str]) -> Predicate | None:
+    if program is None:
+        return None
+
+    def keep(points: Tensor) -> Tensor:
+        return run_on_coordinates(program, points, names)[0].bool()
+
+    return keep
+
+
+def _block(groups: Sequence[Group], network: Network, device: torch.device) -> int:
+    """Points per block: the cache on a CPU, plenty on an accelerator."""
+    if device.type != "cpu":
+        return 1 << 16
+    channels = max(len({(p.orders, p.laplacian) for p in wanted}) + 1 for g in groups for wanted in g.wanted)
+    return max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))

@@ -1,0 +1,79 @@
+"""`pinncli plot`: figures of a run, as files or in the terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pinncli.cli.commands.compare import open_run
+from pinncli.cli.options import FigureFormat, RunFolder
+from pinncli.cli.output import console, is_unicode, result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pinncli.evaluation import FieldSet
+    from pinncli.runs.store import Run
+
+
+def plot(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for the figures; by default RUN/plots."),
+    ] = None,
+    format: Annotated[FigureFormat, typer.Option("--format", help="File format.")] = FigureFormat.PNG,  # noqa: A002
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Draw the solution in the terminal instead.")
+    ] = False,
+) -> None:
+    """Draw solution, reference and error, residual maps, slices, history and parameter traces."""
+    opened = open_run(run)
+    if terminal:
+        print_pictures(opened.fields(), console(stderr=False))
+        return
+    from pinncli.runs.files import Files
+
+    figures = _figures(opened, format)
+    folder = opened.folder / "plots" if out is None else out
+    files = Files()
+    files.make_folder(folder)
+    for name, content in figures.items():
+        path = folder / f"{name}.{format.value}"
+        files.write_atomic(path, content)
+        result(str(path))
+
+
+def print_pictures(fields: FieldSet, screen: Console) -> None:
+    """Every component of the solution as a compact picture of at most 60 columns."""
+    from pinncli.cli.fieldnames import component_names
+    from pinncli.cli.picture import picture
+
+    width = min(60, screen.width)
+    colour = screen.color_system is not None and not screen.no_color
+    for name in component_names(fields):
+        screen.print(picture(fields, name, width, 12, colour=colour, unicode=is_unicode(screen.encoding)))
+
+
+def headless() -> None:
+    """Keep matplotlib from looking for a screen, whatever the environment asks for."""
+    os.environ["MPLBACKEND"] = "agg"
+
+
+def _figures(run: Run, kind: FigureFormat) -> dict[str, bytes]:
+    """All figures of a run as file contents by name."""
+    headless()
+    from pinncli.cli.plotting import field_figures, figure_bytes
+    from pinncli.cli.plotting_history import history_figures
+    from pinncli.problem.loading import load_text
+    from pinncli.runs.store import FIELDS
+
+    problem = load_text(run.problem_text, run.manifest.name, "problem.toml", run.folder).problem
+    exact = {name: p.exact for name, p in problem.parameters.items() if p.exact is not None}
+    figures = history_figures(problem.title, run.history(), exact)
+    if (run.folder / FIELDS).exists():  # an interrupted run has none yet
+        figures |= field_figures(run.fields())
+    return {name: figure_bytes(figure, kind.value) for name, figure in figures.items()}

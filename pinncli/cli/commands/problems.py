@@ -1,0 +1,110 @@
+"""`pinncli list`, `show`, `check`: the library of problems and one problem in detail; never imports torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pinncli.cli.options import Json, ProblemName, Settings, Strict
+from pinncli.cli.output import note, result, result_json, result_table
+from pinncli.errors import NotFoundError, ProblemError
+
+if TYPE_CHECKING:
+    from pinncli.errors import Diagnostic
+
+
+def list_problems(
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="TAG", help="Only problems with this tag.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the problems that can be solved by name."""
+    from pinncli.cli import tables
+    from pinncli.problem import library
+
+    entries = [e for e in library.list_problems() if tag is None or tag in e.tags]
+    if tag is not None and not entries:
+        raise NotFoundError(f"no problem has the tag '{tag}'; 'pinncli list' shows all tags")
+    if json:
+        result_json({"problems": [tables.entry_facts(entry) for entry in entries]})
+    else:
+        result_table(tables.library_table(entries))
+
+
+def show(problem: ProblemName, settings: Settings = None) -> None:
+    """Show a problem as it was understood: equations, conditions, and how it would be solved."""
+    from pinncli.cli.problem_sheet import problem_sheet
+    from pinncli.problem.checks import check as check_problem
+    from pinncli.problem.loading import load_problem
+
+    loaded = load_problem(problem, settings or ())
+    report = check_problem(loaded)
+    result_table(problem_sheet(loaded, report))
+    for diagnostic in report.diagnostics:
+        note(str(diagnostic))
+
+
+def check(
+    problems: Annotated[list[str], typer.Argument(metavar="PROBLEM...", help="Names or paths of problems.")],
+    settings: Settings = None,
+    strict: Strict = False,
+    json: Json = False,
+) -> None:
+    """Check problems without solving them: exit code 65 where one is wrong."""
+    outcomes = {name: _findings(name, settings or []) for name in problems}
+    failed = [name for name, (findings, _) in outcomes.items() if is_refused(findings, strict)]
+    if json:
+        result_json(
+            {
+                "status": "error" if failed else "ok",
+                "problems": [_facts(name, *outcome) for name, outcome in outcomes.items()],
+            }
+        )
+    for name, (findings, _) in outcomes.items():
+        for diagnostic in findings:
+            note(str(diagnostic))
+        if not json and name not in failed:
+            result(f"{name}: ok" + (f", {count(len(findings), 'warning')}" if findings else ""))
+    if len(problems) > 1 and not json:
+        result(f"{len(problems) - len(failed)} of {count(len(problems), 'problem')} ok")
+    if failed:
+        raise typer.Exit(max(code for name, (_, code) in outcomes.items() if name in failed))
+
+
+def is_refused(findings: tuple[Diagnostic, ...], strict: bool) -> bool:
+    """Whether these findings stop a solve."""
+    return any(strict or d.severity == "error" for d in findings)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 problem`, `2 problems`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _findings(name: str, settings: list[str]) -> tuple[tuple[Diagnostic, ...], int]:
+    """What is wrong with one problem, and the exit code if that is refused."""
+    from pinncli.errors import Diagnostic
+    from pinncli.problem.checks import check as check_problem
+    from pinncli.problem.loading import load_problem
+
+    try:
+        return tuple(check_problem(load_problem(name, settings)).diagnostics), ProblemError.exit_code
+    except ProblemError as error:
+        return error.diagnostics, error.exit_code
+    except NotFoundError as error:
+        return (Diagnostic(str(error)),), error.exit_code
+
+
+def _facts(name: str, findings: tuple[Diagnostic, ...], code: int) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    errors = sum(d.severity == "error" for d in findings)
+    return {
+        "problem": name,
+        "errors": errors,
+        "warnings": len(findings) - errors,
+        "diagnostics": [asdict(d) for d in findings],
+        "exit": code if errors else 0,
+    }

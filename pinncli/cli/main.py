@@ -1,0 +1,25 @@
+"""The program's entry: streams, the app, the boundary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pinncli.cli.boundary import guarded
+from pinncli.cli.streams import survive_closed_streams
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line in this process and return its exit code."""
+    from typer.main import get_command
+
+    from pinncli.cli.app import app
+
+    return guarded(get_command(app), arguments)
+
+
+def main() -> NoReturn:
+    """Run the process's own command line and exit."""
+    survive_closed_streams()
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,187 @@
+"""The sheet that `show` prints: a problem as it was understood, and the plan for solving it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pinncli.cli.output import clean
+from pinncli.cli.tables import plain_table
+
+if TYPE_CHECKING:
+    from pinncli.problem.checks import Report
+    from pinncli.problem.defaults import Choices
+    from pinncli.problem.plan import Plan
+    from pinncli.problem.source import Loaded
+    from pinncli.problem.terms import Formulation
+
+
+def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
+    """Title and description; with a problem that compiles also equations, conditions and plan."""
+    parts = [*_heading(loaded), *_section("Coordinates", _coordinates(loaded))]
+    if report.formulation is not None:
+        parts += _section("Equations", _equations(report.formulation))
+        parts += _section("Conditions", _conditions(report.formulation, report.plan))
+        parts += _section("Known values", _known(report.formulation))
+    if report.formulation is not None and report.plan is not None:
+        from pinncli.problem.defaults import choose
+
+        choices = choose(report.formulation)
+        parts += _section("Solved with", _choices(choices))
+        parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
+        parts += _section("Memory", [_memory(report.plan)])
+        parts += _section("Why", [_text(f"- {reason}") for reason in choices.reasons])
+    return Group(*parts)
+
+
+def _heading(loaded: Loaded) -> Iterator[RenderableType]:
+    problem = loaded.problem
+    yield Text.assemble((clean(loaded.name), "bold cyan"), f"  {clean(problem.title)}")
+    if problem.description:
+        yield _text(" ".join(problem.description.split()))
+    if problem.reference:
+        yield _text(f"Reference: {problem.reference}")
+    if problem.tags:
+        yield _text(f"Tags: {', '.join(problem.tags)}")
+
+
+def _section(title: str, content: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    content = list(content)
+    if content:
+        yield Text(f"\n{title}", style="bold")
+        yield from (Padding(part, (0, 0, 0, 2)) for part in content)
+
+
+def _coordinates(loaded: Loaded) -> Iterator[RenderableType]:
+    table = _grid()
+    for name, coordinate in loaded.problem.coordinates.items():
+        low, high = coordinate.range
+        unit = "" if coordinate.units == "1" else f" {coordinate.units}"
+        table.add_row(
+            clean(name), f"{low:g} to {high:g}{clean(unit)}", coordinate.kind, clean(coordinate.long_name)
+        )
+    yield table
+
+
+def _equations(formulation: Formulation) -> Iterator[RenderableType]:
+    """Each equation typeset, which may take several lines, under its condition's name."""
+    from pinncli.language.typeset import pretty
+
+    for terms in formulation.conditions:
+        yield Text(clean(terms.name), style="cyan")
+        equation = Text(clean(pretty(terms.equation, formulation.scope)), no_wrap=True, overflow="ignore")
+        yield Padding(equation, (0, 0, 0, 2))
+
+
+def _conditions(formulation: Formulation, plan: Plan | None) -> Iterator[RenderableType]:
+    table = plain_table("condition", "on", "order", "points", "weight")
+    points = {name: s.points for s in plan.point_sets for name in s.conditions} if plan else {}
+    for terms in formulation.conditions:
+        settings = formulation.problem.conditions[terms.name]
+        where = settings.on if terms.data is None else f"data {terms.data.file}"
+        where += f" where {settings.where}" if settings.where else ""
+        orders = [f"{order} in {name}" for name, order in terms.residual.orders.items() if order]
+        table.add_row(
+            clean(terms.name), clean(where), ", ".join(orders) or "value", str(points.get(terms.name, "")),
+            f"{terms.weight:g}",
+        )  # fmt: skip
+    yield table
+
+
+def _known(formulation: Formulation) -> Iterator[RenderableType]:
+    problem = formulation.problem
+    table = _grid()
+    for name, value in problem.constants.items():
+        table.add_row(clean(name), f"= {value:g}", "constant")
+    for name, parameter in problem.parameters.items():
+        bounds = (
+            "" if parameter.bounds is None else f", in {parameter.bounds[0]:g} to {parameter.bounds[1]:g}"
+        )
+        table.add_row(clean(name), f"from {parameter.initial:g}{bounds}", "to be found")
+    for name, formula in problem.definitions.items():
+        table.add_row(clean(name), f"= {clean(formula)}", "definition")
+    for name, formula in problem.exact.items():
+        table.add_row(clean(name), f"= {clean(formula)}", "exact solution")
+    if problem.reference_data is not None:
+        file = clean(problem.reference_data.file)
+        table.add_row(", ".join(problem.components), f"in {file}", "reference solution")
+    if table.row_count:
+        yield table
+
+
+def _choices(choices: Choices) -> Iterator[RenderableType]:
+    network = choices.network
+    table = _grid()
+    embedded = f", periodic in {', '.join(network.periodic)}" if network.periodic else ""
+    layers = f"{network.depth} layers of {network.width}"
+    table.add_row("network", f"{network.kind}, {layers}, {network.activation}{embedded}")
+    table.add_row("parameters", str(choices.parameters))
+    redrawn = ", kept"
+    if choices.resample is not None:
+        redrawn = f", redrawn by {choices.resample.by} every {choices.resample.every} steps"
+    table.add_row(
+        "points", f"{choices.interior} interior, {choices.boundary} a side, {choices.method}{redrawn}"
+    )
+    stages = ", then ".join(f"{stage.steps} steps of {stage.optimiser.kind}" for stage in choices.stages)
+    table.add_row("training", stages)
+    table.add_row("output grid", " x ".join(f"{n} {name}" for name, n in choices.grid.items()))
+    yield table
+
+
+def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableType]:
+    coordinates = formulation.scope.coordinates
+    yield _text(f"engine {plan.engine}, order {plan.order}, {plan.points} points, {plan.rows} residuals")
+    table = plain_table("points of", "number", "partials", "channels")
+    for points in plan.point_sets:
+        for site in points.sites:
+            moved = f" at other {', '.join(site.moved)}" if site.moved else ""
+            labels = ", ".join(partial.label(coordinates) for partial in site.partials)
+            table.add_row(
+                clean(", ".join(points.conditions) + moved),
+                str(points.points),
+                clean(labels),
+                str(site.width),
+            )
+    yield table
+
+
+def _memory(plan: Plan) -> RenderableType:
+    part, most = max(plan.memory.items(), key=lambda item: item[1], default=("", 0))
+    return _text(f"about {byte_size(plan.total_memory)}, most of it for {part} ({byte_size(most)})")
+
+
+def byte_size(count: int) -> str:
+    """`12.3 MiB`."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def choices_facts(choices: Choices) -> Mapping[str, Any]:
+    """What `--dry-run --json` says of the plan."""
+    return {
+        "network": {"width": choices.network.width, "depth": choices.network.depth},
+        "parameters": choices.parameters,
+        "points": {"interior": choices.interior, "boundary": choices.boundary},
+        "engine": choices.engine,
+        "stages": [{"optimiser": s.optimiser.kind, "steps": s.steps} for s in choices.stages],
+        "grid": dict(choices.grid),
+    }
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    return table
+
+
+def _text(text: str) -> Text:
+    return Text(clean(text))

@@ -1,0 +1,172 @@
+"""Everything that can be called in an expression, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+
+from pinncli.language import algebra, scalars
+from pinncli.language.algebra import Expr, add, apply, mul
+from pinncli.language.diagnostics import LanguageError
+from pinncli.language.functions import FUNCTIONS, TRUTH
+from pinncli.language.jets import Jets
+from pinncli.language.nodes import Call, Name, Node
+from pinncli.language.program import Input
+from pinncli.language.scalars import Scalar, elementary
+from pinncli.language.values import Value, as_condition, as_scalar, as_vector, each
+
+Run = Callable[[Jets, Call, Sequence[Value]], Value]
+
+
+def differentiated(jets: Jets, value: Value, names: Iterable[str], node: Node) -> Value:
+    """The derivative of a number or vector by one coordinate after the other."""
+    for name in names:
+        value = each(value, lambda a, by=name: a.parts(partial(jets.derivative, by=by)), node)  # type: ignore[misc]
+    return value
+
+
+def _scalars(node: Call, values: Sequence[Value]) -> list[Scalar]:
+    return [as_scalar(value, item) for value, item in zip(values, node.arguments, strict=True)]
+
+
+def _elementary(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    return elementary(node.function, *_scalars(node, values))
+
+
+def _extremum(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    return reduce(partial(elementary, node.function), _scalars(node, values))
+
+
+def _of_scalar(function: Callable[[Scalar], Scalar]) -> Run:
+    return lambda _jets, node, values: function(as_scalar(values[0], node.arguments[0]))
+
+
+def _sech(a: Scalar) -> Scalar:
+    return scalars.over(Scalar(algebra.ONE), elementary("cosh", a))
+
+
+def _sqrt(a: Scalar) -> Scalar:
+    return scalars.raised(a, Scalar(algebra.number(0.5)))
+
+
+def _where(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    condition = as_condition(values[0], node.arguments[0])
+    yes, no = as_scalar(values[1], node.arguments[1]), as_scalar(values[2], node.arguments[2])
+    return Scalar(apply("where", condition, yes.real, no.real), apply("where", condition, yes.imag, no.imag))
+
+
+def _derivative(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    coordinates = jets.scope.coordinates
+    names = []
+    for variable in node.arguments[1:]:
+        if not isinstance(variable, Name) or variable.id not in coordinates:
+            hint = f"coordinates: {', '.join(coordinates)}"
+            raise LanguageError("a derivative is by a coordinate", variable.span, hint)
+        names.append(variable.id)
+    return differentiated(jets, values[0], names, node.arguments[0])
+
+
+def _space(jets: Jets, node: Call) -> tuple[str, ...]:
+    if not jets.scope.space:
+        raise LanguageError(f"'{node.function}' needs a space coordinate, and there is none", node.span)
+    return jets.scope.space
+
+
+def _gradient(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    (scalar,) = _scalars(node, values)
+    return tuple(scalar.parts(partial(jets.derivative, by=name)) for name in _space(jets, node))
+
+
+def _divergence(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    space = _space(jets, node)
+    items = as_vector(values[0], node.arguments[0])
+    if len(items) != len(space):
+        message = f"'div' of {len(items)} components over {len(space)} space coordinates"
+        raise LanguageError(message, node.span)
+    slopes = (a.parts(partial(jets.derivative, by=name)) for a, name in zip(items, space, strict=True))
+    return reduce(scalars.plus, slopes)
+
+
+def _laplacian(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    _space(jets, node)
+    return each(values[0], lambda a: a.parts(jets.laplacian), node.arguments[0])
+
+
+def _normal_derivative(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    if not jets.scope.normal:
+        raise LanguageError("'dn' needs a boundary, and this is not on one", node.span)
+    space = _space(jets, node)
+    (scalar,) = _scalars(node, values)
+
+    def along(expr: Expr) -> Expr:
+        normal = (jets.symbol(Input("normal", name)) for name in space)
+        slopes = (jets.derivative(expr, name) for name in space)
+        return add(*map(mul, normal, slopes))
+
+    return scalar.parts(along)
+
+
+def _dot(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    left, right = map(as_vector, values, node.arguments)
+    if len(left) != len(right):
+        raise LanguageError(f"'dot' of {len(left)} and {len(right)} components", node.span)
+    return reduce(scalars.plus, map(scalars.times, left, right))
+
+
+def _norm(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    items = as_vector(values[0], node.arguments[0])
+    return Scalar(algebra.sqrt(add(*map(scalars.squared_magnitude, items))))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What can be called: fewest and most arguments, and what it does with their values."""
+
+    fewest: int
+    most: int | None
+    run: Run
+
+
+CALLS: Mapping[str, Form] = {
+    **{name: Form(row.arity, row.arity, _elementary) for name, row in FUNCTIONS.items() if name not in TRUTH},
+    "abs": Form(1, 1, _of_scalar(scalars.magnitude)),
+    "conj": Form(1, 1, _of_scalar(scalars.conjugate)),
+    "real": Form(1, 1, _of_scalar(lambda a: Scalar(a.real))),
+    "imag": Form(1, 1, _of_scalar(lambda a: Scalar(a.imag))),
+    "sqrt": Form(1, 1, _of_scalar(_sqrt)),
+    "sech": Form(1, 1, _of_scalar(_sech)),
+    "min": Form(2, None, _extremum),
+    "max": Form(2, None, _extremum),
+    "where": Form(3, 3, _where),
+    "d": Form(2, None, _derivative),
+    "grad": Form(1, 1, _gradient),
+    "div": Form(1, 1, _divergence),
+    "lap": Form(1, 1, _laplacian),
+    "dn": Form(1, 1, _normal_derivative),
+    "dot": Form(2, 2, _dot),
+    "norm": Form(1, 1, _norm),
+}
+"""All that can be called; coefficients from files and `LATER` cannot yet."""
+
+LATER: Mapping[str, str] = {"integral": "integrals", "sum": "sums over a vector coordinate"}
+"""Part of the language, and refused by name until they can be solved."""
+
+SYNONYMS: Mapping[str, str] = {
+    "ln": "log",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "sgn": "sign",
+    "step": "heaviside",
+    "laplacian": "lap",
+    "gradient": "grad",
+    "divergence": "div",
+    "diff": "d",
+    "conjugate": "conj",
+    "re": "real",
+    "im": "imag",
+    "if": "where",
+}
+"""Other people's names, for hints."""

@@ -1,0 +1,139 @@
+"""Formulas to straight-line programs; a subexpression that occurs twice is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pinncli.language.algebra import AlgebraError, Expr, as_float, op_of
+from pinncli.language.functions import NUMPY
+from pinncli.language.program import Input, Instruction, Program
+from pinncli.language.scope import Scope
+
+_KINDS = ("coordinate", "parameter", "normal", "column", "partial")
+
+
+def lower(expressions: Sequence[Expr], entries: Mapping[Expr, Input], scope: Scope) -> Program:
+    """One program with an output per formula, over the inputs that they use.
+
+    Raises `AlgebraError` where a constant part has no finite value.
+    """
+    used = {symbol for expr in expressions for symbol in expr.free_symbols}
+    symbols = sorted(used, key=lambda symbol: _rank(entries[symbol], scope))
+    emitter = _Emitter(symbols)
+    outputs = tuple(emitter.slot(expr) for expr in expressions)
+    return Program(tuple(entries[s] for s in symbols), tuple(emitter.instructions), outputs)
+
+
+def _rank(entry: Input, scope: Scope) -> tuple[object, ...]:
+    """Sort key of inputs: the same equation always gives the same program."""
+    place = (_KINDS.index(entry.kind), entry.site)
+    if entry.partial is None:
+        order = scope.coordinates.index(entry.name) if entry.name in scope.coordinates else 0
+        return (*place, order, entry.name)
+    names = [f"{name}{part}" for name in scope.unknowns for part in ("", "_real", "_imag")]
+    partial = entry.partial
+    descending = tuple(-k for k in partial.orders)
+    return (*place, names.index(partial.component), partial.order, partial.laplacian, descending)
+
+
+class _Emitter:
+    """Instructions so far; equal instructions share a slot, constants are folded."""
+
+    def __init__(self, symbols: Sequence[Expr]) -> None:
+        self.instructions: list[Instruction] = []
+        self._inputs = len(symbols)
+        self._slots: dict[Expr, int] = {symbol: k for k, symbol in enumerate(symbols)}
+        self._numbers: dict[Instruction, int] = {}
+
+    def slot(self, expr: Expr) -> int:
+        """The slot that holds `expr`."""
+        if expr not in self._slots:
+            self._slots[expr] = self._compute(expr)
+        return self._slots[expr]
+
+    def _compute(self, expr: Expr) -> int:
+        if not expr.args:
+            return self._constant(as_float(expr))
+        if expr.is_Add:
+            return self._sum(expr)
+        if expr.is_Mul:
+            return self._product(expr)
+        if expr.is_Pow:
+            return self._power(*expr.args)
+        return self._emit(op_of(expr), *(self.slot(argument) for argument in expr.args))
+
+    def _emit(self, op: str, *arguments: int, value: float = 0.0) -> int:
+        known = [self._known(argument) for argument in arguments]
+        if arguments and None not in known:
+            return self._constant(_fold(op, [k for k in known if k is not None], value))
+        instruction = Instruction(op, arguments, value)
+        if instruction not in self._numbers:
+            self._numbers[instruction] = self._inputs + len(self.instructions)
+            self.instructions.append(instruction)
+        return self._numbers[instruction]
+
+    def _constant(self, value: float) -> int:
+        return self._emit("const", value=value)
+
+    def _known(self, slot: int) -> float | None:
+        if slot < self._inputs:
+            return None
+        instruction = self.instructions[slot - self._inputs]
+        return instruction.value if instruction.op == "const" else None
+
+    def _sum(self, expr: Expr) -> int:
+        added, subtracted = [], []
+        for term in expr.args:
+            if term.as_coeff_Mul()[0].is_negative:
+                subtracted.append(-term)
+            else:
+                added.append(term)
+        total = self._reduce("add", added) if added else self._emit("neg", self.slot(subtracted.pop(0)))
+        for term in subtracted:
+            total = self._emit("sub", total, self.slot(term))
+        return total
+
+    def _product(self, expr: Expr) -> int:
+        coefficient, rest = expr.as_coeff_Mul()
+        above, below = [], []
+        for factor in rest.args if rest.is_Mul else (rest,):
+            exponent = factor.exp if factor.is_Pow else None
+            if exponent is not None and exponent.is_Number and exponent.is_negative:
+                below.append(1 / factor)
+            else:
+                above.append(factor)
+        if abs(coefficient) != 1 or not above:
+            above.insert(0, abs(coefficient))
+        total = self._reduce("mul", above)
+        if below:
+            total = self._emit("div", total, self._reduce("mul", below))
+        return self._emit("neg", total) if coefficient.is_negative else total
+
+    def _reduce(self, op: str, parts: Sequence[Expr]) -> int:
+        total = self.slot(parts[0])
+        for part in parts[1:]:
+            total = self._emit(op, total, self.slot(part))
+        return total
+
+    def _power(self, base: Expr, exponent: Expr) -> int:
+        if exponent.is_Number and exponent.is_negative:
+            return self._emit("div", self._constant(1.0), self._power(base, -exponent))
+        below = self.slot(base)
+        if exponent == 1:
+            return below
+        if exponent.is_Integer:
+            return self._emit("ipow", below, value=float(exponent))
+        if exponent.is_Rational and exponent.q == 2 and exponent.p == 1:
+            return self._emit("sqrt", below)
+        return self._emit("pow", below, self.slot(exponent))
+
+
+def _fold(op: str, arguments: Sequence[float], value: float) -> float:
+    with np.errstate(all="ignore"):
+        exponent = [int(value)] if op == "ipow" else []
+        result = float(NUMPY[op](*arguments, *exponent))
+    if not np.isfinite(result):
+        raise AlgebraError("a constant part has no finite value")
+    return result

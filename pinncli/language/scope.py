@@ -1,0 +1,87 @@
+"""What the names in an expression mean, and what an equation becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from pinncli.language.nodes import Node
+from pinncli.language.partials import Partial
+from pinncli.language.program import Program
+
+if TYPE_CHECKING:
+    import sympy
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Every name that an expression may use. A name of the problem hides `pi`, `e` and `i`."""
+
+    coordinates: tuple[str, ...]
+    """In problem order."""
+    space: tuple[str, ...]
+    """The coordinates that `lap`, `grad`, `div` and `dn` act on."""
+    time: str | None
+    unknowns: Mapping[str, Literal["real", "complex"]]
+    constants: Mapping[str, float] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+    definitions: Mapping[str, Node] = field(default_factory=dict)
+    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Coefficients from files: name to axes. Not solvable yet, refused by name."""
+    columns: tuple[str, ...] = ()
+    """Data columns that this condition may use."""
+    normal: bool = False
+    """Whether the condition lives on a boundary, so that `dn(u)` means something."""
+
+    def subscripted(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        """Split `u_xt` into `("u", ("x", "t"))`; None where it is not a derivative.
+
+        The longest unknown or definition wins; what follows must be one-letter coordinates.
+        """
+        cuts = [k for k, letter in enumerate(name) if letter == "_"]
+        for k in reversed(cuts):
+            base, letters = name[:k], name[k + 1 :]
+            known = base in self.unknowns or base in self.definitions
+            if known and letters and all(letter in self.coordinates for letter in letters):
+                return base, tuple(letters)
+        return None
+
+    @property
+    def complex(self) -> bool:
+        """Whether some unknown is complex, so that `i` is the imaginary unit."""
+        return "complex" in self.unknowns.values()
+
+    def names(self) -> tuple[str, ...]:
+        """Every plain name there is, for hints."""
+        own = (*self.unknowns, *self.coordinates, *self.constants, *self.parameters)
+        rest = (*self.definitions, *self.columns, *self.functions)
+        return (*own, *rest, "pi", "e", *(["i"] if self.complex else []))
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where unknowns are evaluated: some coordinates replaced by programs of the coordinates.
+
+    Without replacements it is the point itself.
+    """
+
+    replacements: tuple[tuple[str, Program], ...] = ()
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An equation made ready: left minus right as a program, and what it needs."""
+
+    programs: Program
+    """One output, or two (real and imaginary part) where the equation is complex."""
+    partials: tuple[tuple[int, Partial], ...]
+    """(site, partial) in the order of the program's partial inputs."""
+    sites: tuple[Site, ...]
+    """Site 0 is always the point itself."""
+    linear: bool
+    """Affine in all unknowns, their derivatives and the parameters together."""
+    orders: Mapping[str, int]
+    """Highest order of differentiation by each coordinate, over all unknowns."""
+    expressions: tuple[sympy.Expr, ...]
+    """The outputs as formulas."""

@@ -1,0 +1,315 @@
+"""The objective 0.5 |r(theta)|^2 over a flat theta, blocked, on the device of its points.
+
+theta (p,) is the network's parameters followed by the unknown numbers of the problem, each in an
+unconstrained variable (`ParameterMap`). Rows of r are scaled residuals, `sqrt(w_c/n_c)` times
+condition c at its points. Everything is accumulated block by block, so memory is bounded by one
+block (and p^2 for the Gram matrix), whatever the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pinncli.derivatives import Engine
+from pinncli.derivatives.taylor import jacobian_columns
+from pinncli.language.partials import Partial
+from pinncli.networks import Network
+from pinncli.residuals import Block, Group, Sample, Segment
+from pinncli.weighting import row_scales
+
+JACOBIAN_BYTES = 1 << 26
+"""Largest Jacobian block held at a time."""
+
+
+@dataclass(frozen=True)
+class ParameterMap:
+    """Unknown numbers as smooth functions of unconstrained variables s, all starting at s = 0.
+
+    With bounds: value = low + (high - low) / (1 + exp(-(s + s0))); without: initial + scale s,
+    scale = max(|initial|, 1).
+    """
+
+    names: tuple[str, ...]
+    initial: tuple[float, ...]
+    bounds: tuple[tuple[float, float] | None, ...]
+
+    def values(self, raw: Tensor) -> dict[str, Tensor]:
+        """Values by name; `raw` is (k,) or (k, n), values are then () or (n,)."""
+        result: dict[str, Tensor] = {}
+        for k, (name, start, bounds) in enumerate(zip(self.names, self.initial, self.bounds, strict=True)):
+            if bounds is None:
+                result[name] = start + max(abs(start), 1.0) * raw[k]
+            else:
+                low, high = bounds
+                share = min(max((start - low) / (high - low), 1e-3), 1.0 - 1e-3)
+                offset = torch.logit(torch.tensor(share, dtype=torch.float64)).item()
+                result[name] = low + (high - low) * torch.sigmoid(raw[k] + offset)
+        return result
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What optimisers see. Built by `Objective.of`; immutable: new points make a new objective."""
+
+    network: Network
+    engine: Engine
+    groups: tuple[Group, ...]
+    samples: tuple[Sample, ...]
+    parameters: ParameterMap
+    blocks: tuple[Block, ...]
+    scales: tuple[tuple[tuple[float, ...], ...], ...]
+    """Per block, segment and component, the factor on its rows."""
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        engine: Engine,
+        groups: Sequence[Group],
+        samples: Sequence[Sample],
+        parameters: ParameterMap,
+        block: int,
+    ) -> Objective:
+        """Cut the samples into blocks of at most `block` points."""
+        block = max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))
+        factors = row_scales(groups, samples)
+        blocks: list[Block] = []
+        scales: list[tuple[tuple[float, ...], ...]] = []
+        pending: list[Segment] = []
+        pending_scales: list[tuple[float, ...]] = []
+        filled = 0
+
+        def close() -> None:
+            nonlocal filled
+            if pending:
+                blocks.append(Block.of(pending))
+                scales.append(tuple(pending_scales))
+            pending.clear()
+            pending_scales.clear()
+            filled = 0
+
+        for group, sample, factor in zip(groups, samples, factors, strict=True):
+            pieces = -(-len(sample) // block)
+            size = -(-len(sample) // pieces)
+            for start in range(0, len(sample), size):
+                segment = Segment(group, sample[start : start + size])
+                if filled and filled + len(segment.sample) > block:
+                    close()
+                pending.append(segment)
+                pending_scales.append(tuple(factor))
+                filled += len(segment.sample)
+        close()
+        return cls(network, engine, tuple(groups), tuple(samples), parameters, tuple(blocks), tuple(scales))
+
+    @property
+    def size(self) -> int:
+        """Number p of entries of theta."""
+        return self.network.size + len(self.parameters.names)
+
+    def value(self, theta: Tensor) -> float:
+        """0.5 |r|^2."""
+        with torch.no_grad():
+            total = theta.new_zeros(())
+            for rows in self._scaled(theta):
+                for row in rows:
+                    total += row.dot(row)
+            return 0.5 * float(total)
+
+    def value_and_grad(self, theta: Tensor) -> tuple[float, Tensor]:
+        """0.5 |r|^2 and its gradient (p,)."""
+        leaf = theta.detach().requires_grad_()
+        gradient = torch.zeros_like(theta)
+        value = theta.new_zeros(())
+        for rows in self._scaled(leaf):
+            half = torch.stack([row.dot(row) for row in rows]).sum() * 0.5
+            gradient += _gradient(half, leaf)
+            value += half.detach()
+        return float(value), gradient
+
+    def residual(self, theta: Tensor) -> Tensor:
+        """Scaled residuals (r,), block by block."""
+        with torch.no_grad():
+            return torch.cat([row for rows in self._scaled(theta) for row in rows])
+
+    def residual_and_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled residuals (r,) and their Jacobian (r, p)."""
+        parts = list(self._jacobians(theta))
+        return torch.cat([r for r, _ in parts]), torch.cat([j.t() for _, j in parts])
+
+    def gram(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:
+        """0.5 |r|^2, J^T r (p,) and J^T J (p, p), accumulated over blocks."""
+        value = theta.new_zeros(())
+        gradient = theta.new_zeros(self.size)
+        matrix = theta.new_zeros((self.size, self.size))
+        for r, transposed in self._jacobians(theta):
+            value += 0.5 * r.dot(r)
+            gradient += transposed @ r
+            matrix.addmm_(transposed, transposed.t())
+        return float(value), gradient, matrix
+
+    def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
+        """J^T w (p,) for w (r,)."""
+        leaf = theta.detach().requires_grad_()
+        gradient = torch.zeros_like(theta)
+        start = 0
+        for rows in self._scaled(leaf):
+            r = torch.cat(rows)
+            gradient += _gradient(r.dot(w[start : start + len(r)]), leaf)
+            start += len(r)
+        return gradient
+
+    def jvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        """J v (r,) for v (p,), by differentiating J^T w in w: one block's graph at a time."""
+        twice = replace(self, engine=self.engine.twice_differentiable())
+        leaf = theta.detach().requires_grad_()
+        parts = []
+        for rows in twice._scaled(leaf):
+            r = torch.cat(rows)
+            w = torch.zeros_like(r, requires_grad=True)
+            (pulled,) = torch.autograd.grad(r, leaf, w, create_graph=True, materialize_grads=True)
+            parts.append(torch.autograd.grad(pulled.dot(v), w)[0] if pulled.requires_grad else torch.zeros_like(r))
+        return torch.cat(parts)
+
+    def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        """Hessian of 0.5 |r|^2 times v (p,)."""
+        twice = replace(self, engine=self.engine.twice_differentiable())
+        leaf = theta.detach().requires_grad_()
+        product = torch.zeros_like(theta)
+        for rows in twice._scaled(leaf):
+            half = torch.stack([row.dot(row) for row in rows]).sum() * 0.5
+            (gradient,) = torch.autograd.grad(half, leaf, create_graph=True, materialize_grads=True)
+            product += _gradient(gradient.dot(v), leaf)
+        return product
+
+    def losses(self, theta: Tensor) -> dict[str, float]:
+        """Weighted half mean square of every condition; they add up to the value."""
+        totals = {c.name: 0.0 for g in self.groups for c in g.conditions}
+        with torch.no_grad():
+            for block, rows in zip(self.blocks, self._scaled(theta), strict=True):
+                flat = iter(rows)
+                for segment in block.segments:
+                    for condition in segment.group.conditions:
+                        for _ in range(condition.components):
+                            row = next(flat)
+                            totals[condition.name] += 0.5 * float(row.dot(row))
+        return totals
+
+    def condition_rows(self, theta: Tensor) -> dict[str, list[Tensor]]:
+        """Unscaled, signed residuals (n,) of every condition at its points, one per component."""
+        found: dict[str, list[list[Tensor]]] = {}
+        with torch.no_grad():
+            for block in self.blocks:
+                results, parameters = self._evaluate(block, theta)
+                for segment, rows in zip(block.segments, block.rows(results, parameters), strict=True):
+                    flat = iter(rows)
+                    for condition in segment.group.conditions:
+                        parts = [next(flat) for _ in range(condition.components)]
+                        found.setdefault(condition.name, []).append(parts)
+        return {
+            name: [torch.cat(parts) for parts in zip(*pieces, strict=True)] for name, pieces in found.items()
+        }
+
+    def magnitudes(self, theta: Tensor) -> dict[str, Tensor]:
+        """Unscaled |residual| (n,) of every condition at its points, components combined."""
+        return {
+            name: torch.linalg.vector_norm(torch.stack(rows), dim=0)
+            for name, rows in self.condition_rows(theta).items()
+        }
+
+    def _evaluate(
+        self, block: Block, theta: Tensor
+    ) -> tuple[list[dict[Partial, Tensor]], list[dict[str, Tensor]]]:
+        weights = theta[: self.network.size]
+        results = [self.engine.partials(self.network, weights, c.points, c.wanted) for c in block.calls]
+        return results, [self.parameters.values(theta[self.network.size :])] * len(block.segments)
+
+    def _scaled(self, theta: Tensor) -> Iterator[list[Tensor]]:
+        """Per block, the scaled rows (n,) of its segments and components."""
+        for block, scales in zip(self.blocks, self.scales, strict=True):
+            yield _scale(block.rows(*self._evaluate(block, theta)), scales)
+
+    def _jacobians(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Per block, scaled residuals (r_b,) and the transposed Jacobian (p, r_b)."""
+        rule = self._recorded_jacobian if self.engine.records else self._batched_jacobian
+        for block, scales in zip(self.blocks, self.scales, strict=True):
+            yield rule(block, scales, theta)
+
+    def _batched_jacobian(self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Row by row reverse mode, rows batched; for any engine."""
+        leaf = theta.detach().requires_grad_()
+        r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
+        rows = []
+        for selected in torch.eye(len(r), dtype=r.dtype, device=r.device).split(64):
+            (part,) = torch.autograd.grad(
+                r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
+            )
+            rows.append(part)
+        return r.detach(), torch.cat(rows).t()
+
+    def _recorded_jacobian(
+        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One backward pass per residual component: points are independent, so a pass serves them all."""
+        size = self.network.size
+        theta = theta.detach()
+        with torch.enable_grad():
+            recorded = [self.engine.recorded(self.network, theta[:size], c.points, c.wanted) for c in block.calls]
+            raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
+            values = [self.parameters.values(raw) for raw in raws]
+            rows = block.rows([result for result, _ in recorded], values)
+            rows = [[row * f for row, f in zip(part, fs, strict=True)] for part, fs in zip(rows, scales, strict=True)]
+        starts = _starts(rows)
+        r = torch.cat([row.detach() for part in rows for row in part])
+        transposed = theta.new_zeros((self.size, len(r)))
+        leaves = [record.outputs for _, tape in recorded for record in tape] + (raws if len(theta) > size else [])
+        passes = max(len(part) for part in rows)
+        for k in range(passes):
+            with torch.enable_grad():
+                total = torch.stack([part[k].sum() for part in rows if k < len(part)]).sum()
+            if not total.requires_grad:
+                continue
+            cotangents = list(
+                torch.autograd.grad(total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True)
+            )
+            for call, (_, tape) in zip(block.calls, recorded, strict=True):
+                mine, cotangents = cotangents[: len(tape)], cotangents[len(tape) :]
+                columns = theta.new_empty((size, len(call.points)))
+                jacobian_columns(tape, mine, columns)
+                for use in call.uses:
+                    if k < len(rows[use.segment]):
+                        start = starts[use.segment][k]
+                        transposed[:size, start : start + use.stop - use.start] += columns[:, use.start : use.stop]
+            for s, cotangent in enumerate(cotangents):
+                if k < len(rows[s]):
+                    start = starts[s][k]
+                    transposed[size:, start : start + cotangent.shape[1]] = cotangent
+        return r, transposed
+
+
+def _gradient(scalar: Tensor, leaf: Tensor) -> Tensor:
+    if not scalar.requires_grad:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(scalar, leaf, materialize_grads=True)
+    return gradient
+
+
+def _scale(rows: Sequence[Sequence[Tensor]], scales: Sequence[Sequence[float]]) -> list[Tensor]:
+    return [row * f for part, fs in zip(rows, scales, strict=True) for row, f in zip(part, fs, strict=True)]
+
+
+def _spread(raw: Tensor, n: int) -> Tensor:
+    """One copy of each unknown number per point (k, n), so that every row has its own derivative."""
+    return raw.unsqueeze(1).repeat(1, n).requires_grad_()
+
+
+def _starts(rows: Sequence[Sequence[Tensor]]) -> list[list[int]]:
+    """First row of each segment's component in the block's residual."""
+    starts, at = [], 0
+    for part in rows:
+        starts.append([at + sum(len(row) for row in part[:k]) for k in range(len(part))])
+        at += sum(len(row) for row in part)
+    return starts

@@ -1,0 +1,270 @@
+"""Are there enough conditions? Their number against the order of the equations in each coordinate.
+
+The order of a system in a coordinate is the degree of its determinant: the largest sum of orders
+over all ways of assigning one equation to each component (Volevich; Agmon, Douglis & Nirenberg
+1964). Stokes flow in two dimensions so has order 4, which two velocities at two sides satisfy, and
+the pressure asks for none. The count never asks for more than is needed, so that no well-posed
+problem is refused; problems with data are not counted, since data stand in for conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pinncli.errors import Diagnostic
+from pinncli.language.partials import Partial
+from pinncli.language.program import Program
+from pinncli.problem.model import Problem
+from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
+from pinncli.problem.periodicity import matched_partials
+from pinncli.problem.source import SourceMap
+from pinncli.problem.terms import ConditionTerms, Formulation
+
+_PROBES = 128
+_MAX_COMPONENTS = 12
+_ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth")
+
+Rows = list[dict[str, dict[str, int]]]
+"""Per real equation: component -> coordinate -> order."""
+
+
+def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """Errors for coordinates with fewer conditions than the order of the equations there."""
+    problem = formulation.problem
+    if any(terms.data is not None for terms in formulation.conditions):
+        return []
+    equations = [terms for terms in formulation.conditions if is_field_equation(terms)]
+    rest = [terms for terms in formulation.conditions if not is_field_equation(terms)]
+    if not equations:
+        return [source.diagnose(("conditions",), "no equation holds on the interior")]
+    systems = _systems(equations, problem)
+    if any(len(rows) > len(problem.components) for rows in systems):
+        return []  # more equations than unknowns: which of them count is not ours to say
+    short = min(systems, key=len)
+    if len(short) < len(problem.components):
+        return [_too_few(equations, short, problem, source)]
+    if len(problem.components) > _MAX_COMPONENTS:
+        return []
+    findings = []
+    for coordinate in problem.coordinates:
+        needed = min(_determinant_order(rows, coordinate, problem) for rows in systems)
+        needed -= _degenerate_sides(equations, coordinate, problem)
+        given = _given(rest, coordinate, problem)
+        if given < needed:
+            findings.append(_missing(formulation, equations, rest, coordinate, needed, given, source))
+    return findings
+
+
+def is_field_equation(terms: ConditionTerms) -> bool:
+    """Whether a condition holds throughout the interior, for the solution at the point itself."""
+    here = any(not terms.residual.sites[site].replacements for site, _ in terms.residual.partials)
+    return terms.region.labels == ("interior",) and terms.data is None and here
+
+
+def order_in(partial: Partial, coordinate: str, problem: Problem) -> int:
+    """The order of a partial in one coordinate."""
+    if partial.laplacian:
+        return 2 if coordinate in problem.space else 0
+    return partial.orders[tuple(problem.coordinates).index(coordinate)]
+
+
+def _systems(equations: Sequence[ConditionTerms], problem: Problem) -> list[Rows]:
+    """The equations that hold together: several systems where `where` divides the interior."""
+    points = probe(problem, "interior", _PROBES)
+    holds = np.array([mask(terms.region.where, points) for terms in equations])
+    systems = []
+    for pattern in sorted({tuple(column) for column in holds.T.tolist()}):
+        rows: Rows = []
+        for terms in (terms for terms, held in zip(equations, pattern, strict=True) if held):
+            rows += _rows(terms, problem)
+        systems.append(rows)
+    return systems
+
+
+def _rows(terms: ConditionTerms, problem: Problem) -> Rows:
+    """Which orders of which components each output of a condition depends on."""
+    rows: Rows = []
+    for output in range(len(terms.residual.programs.outputs)):
+        row: dict[str, dict[str, int]] = {}
+        for site, partial in _reached(terms.residual.programs, output):
+            if terms.residual.sites[site].replacements:
+                continue
+            orders = row.setdefault(partial.component, dict.fromkeys(problem.coordinates, 0))
+            for c in problem.coordinates:
+                orders[c] = max(orders[c], order_in(partial, c, problem))
+        rows.append(row)
+    return rows
+
+
+def _reached(program: Program, output: int) -> list[tuple[int, Partial]]:
+    """The partial inputs that one output of a program depends on."""
+    offset = len(program.inputs)
+    needed = {program.outputs[output]}
+    for slot in range(offset + len(program.instructions) - 1, offset - 1, -1):
+        if slot in needed:
+            needed.update(program.instructions[slot - offset].arguments)
+    return [
+        (item.site, item.partial)
+        for slot, item in enumerate(program.inputs)
+        if slot in needed and item.partial is not None
+    ]
+
+
+def _determinant_order(rows: Rows, coordinate: str, problem: Problem) -> int:
+    """The largest sum of orders over assignments of rows to components; 0 where there is none."""
+    components = problem.components
+    best: dict[int, int] = {0: 0}  # set of components already assigned, as bits -> best sum so far
+    for row in rows:
+        step: dict[int, int] = {}
+        for taken, total in best.items():
+            for k, component in enumerate(components):
+                if component in row and not taken >> k & 1:
+                    key = taken | 1 << k
+                    step[key] = max(step.get(key, 0), total + row[component][coordinate])
+        best = step
+    return best.get((1 << len(components)) - 1, 0)
+
+
+def _degenerate_sides(equations: Sequence[ConditionTerms], coordinate: str, problem: Problem) -> int:
+    """Sides where the highest derivative's coefficient vanishes: there, no condition is needed."""
+    if len(equations) != 1 or len(problem.components) != 1:
+        return 0
+    residual = equations[0].residual
+    order = max((order_in(p, coordinate, problem) for _, p in residual.partials), default=0)
+    if order < 2:
+        return 0
+    values = random_partials(residual, _PROBES)
+    raised = {
+        key: v + (1.0 if order_in(key[1], coordinate, problem) == order else 0.0) for key, v in values.items()
+    }
+
+    def coefficient(label: str) -> float:
+        points = probe(problem, label, _PROBES)
+        near = surroundings(problem, label)
+        change = run(residual.programs, points, raised, near)[0] - run(residual.programs, points, values, near)[0]
+        return float(np.max(np.abs(change)))
+
+    inside = coefficient("interior")
+    return sum(coefficient(f"{coordinate}{sign}") < 1e-9 * inside for sign in "-+")
+
+
+def _given(rest: Sequence[ConditionTerms], coordinate: str, problem: Problem) -> int:
+    """The fewest conditions on `coordinate` found along any line in its direction."""
+    counts = np.zeros(_PROBES, dtype=int)
+    for terms in rest:
+        outputs = len(terms.residual.programs.outputs)
+        for label in _touched(terms, coordinate):
+            points = probe(problem, label, _PROBES)
+            counts += outputs * mask(terms.region.where, points)
+    return int(counts.min())
+
+
+def _touched(terms: ConditionTerms, coordinate: str) -> tuple[str, ...]:
+    """The labels under which a condition counts for a coordinate, each once."""
+    replaced = [set(fixed(terms.residual.sites[site])) for site, _ in terms.residual.partials]
+    sides = tuple(label for label in terms.region.labels if label[:-1] == coordinate)
+    if all(coordinate in names for names in replaced):
+        elsewhere = any(names != {coordinate} for names in replaced)
+        across = bool(terms.region.labels != ("interior",) and not sides)
+        return () if elsewhere or across else (sides or ("interior",))[:1]
+    return sides
+
+
+def _too_few(
+    equations: Sequence[ConditionTerms], rows: Rows, problem: Problem, source: SourceMap
+) -> Diagnostic:
+    missing = [c for c in problem.components if not any(c in row for row in rows)]
+    about = f": none is about {', '.join(missing)}" if missing else ""
+    message = f"{len(rows)} equations on the interior for {len(problem.components)} unknown functions{about}"
+    if len(rows) == 1:
+        message = message.replace("equations", "equation")
+    path = ("conditions", equations[-1].name)
+    return source.diagnose(path, message, hint="add an equation, or data")
+
+
+def _missing(
+    formulation: Formulation,
+    equations: Sequence[ConditionTerms],
+    rest: Sequence[ConditionTerms],
+    coordinate: str,
+    needed: int,
+    given: int,
+    source: SourceMap,
+) -> Diagnostic:
+    problem = formulation.problem
+    orders = [
+        (max(order_in(p, coordinate, problem) for _, p in terms.residual.partials), terms)
+        for terms in equations
+    ]
+    _, highest = max(orders, key=lambda item: item[0])
+    if len(problem.components) == 1 and needed < len(_ORDINALS):
+        what = f"{_ORDINALS[needed]} order in {coordinate}"
+    else:
+        what = f"the system has order {needed} in {coordinate}"
+    found = "no condition there" if not given else f"only {given} condition{'s' * (given > 1)} there"
+    hint = _hint(formulation, rest, coordinate, needed)
+    return source.diagnose(("conditions", highest.name), f"{what}, but {found}", hint=hint)
+
+
+def _hint(
+    formulation: Formulation, rest: Sequence[ConditionTerms], coordinate: str, needed: int
+) -> str:
+    problem = formulation.problem
+    unknown = next(iter(problem.unknowns))
+    matched = [p for terms in rest for p in matched_partials(terms, coordinate, problem)]
+    if matched:
+        have = {order_in(p, coordinate, problem) for p in matched}
+        order = next((k for k in range(needed) if k not in have), None)
+        low, high = problem.coordinates[coordinate].range
+        if order is not None:
+            term = f"d({unknown}{f', {coordinate}' * order})" if order else unknown
+            match = f"{term}({coordinate}={low:g}) = {term}({coordinate}={high:g})"
+            return f"a periodic pair needs its derivatives: add '{match}'"
+    if coordinate == problem.time:
+        have_time = [label for terms in rest for label in _touched(terms, coordinate)]
+        example = f"d({unknown}, {coordinate}) = 0" if have_time else f"{unknown} = 0"
+        return f"add one with on = \"{coordinate}-\", such as '{example}'"
+    touched = {label for terms in rest for label in _touched(terms, coordinate)}
+    bare = [f"{coordinate}{sign}" for sign in "-+" if f"{coordinate}{sign}" not in touched]
+    return f"nothing is said on {' and '.join(bare)}" if bare else f"add one on {coordinate}- or {coordinate}+"
+
+
+def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """A warning for every component that the conditions determine only up to a constant.
+
+    Found by adding a constant to its values: where no condition notices, none fixes the level.
+    """
+    problem = formulation.problem
+    findings = []
+    for component in problem.components:
+        if any(_notices(terms, component, problem) for terms in formulation.conditions):
+            continue
+        point = ", ".join(f"{name}={c.range[0]:g}" for name, c in problem.coordinates.items())
+        findings.append(
+            source.diagnose(
+                ("unknowns", component),
+                f"only derivatives of {component} appear in the conditions: it is known up to a constant",
+                where=("unknowns",),
+                hint=f"fix its level, for example with '{component}({point}) = 0'",
+                severity="warning",
+            )
+        )
+    return findings
+
+
+def _notices(terms: ConditionTerms, component: str, problem: Problem) -> bool:
+    values = random_partials(terms.residual, _PROBES)
+    shifted = {
+        key: v + (0.37 if key[1].component == component and not key[1].order else 0.0)
+        for key, v in values.items()
+    }
+    label = terms.region.labels[0]
+    points = dict(probe(problem, label, _PROBES))
+    near = surroundings(problem, label)
+    for name in terms.data.columns if terms.data else ():
+        near["column", name] = 0.5
+    before = run(terms.residual.programs, points, values, near)
+    after = run(terms.residual.programs, points, shifted, near)
+    return any(bool(np.any(~np.isclose(a, b, rtol=1e-9, atol=1e-12))) for a, b in zip(before, after, strict=True))

@@ -1,0 +1,165 @@
+"""How a problem is solved where its file does not say: short rules, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pinncli.problem.settings import (
+    LevenbergMarquardtSettings,
+    QuasiNewtonSettings,
+    ResampleSettings,
+    StageSettings,
+)
+from pinncli.problem.terms import Formulation
+
+T = TypeVar("T")
+
+MAX_TAYLOR_ORDER = 6
+
+# number of coordinates -> the choice; more coordinates take the last row
+NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (30, 3), 3: (30, 3)}
+"""Width and number of hidden layers."""
+INTERIOR: Mapping[int, int] = {1: 512, 2: 2048, 3: 8192}
+"""Interior points: several times the parameters, or the residual is interpolated and not solved."""
+BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
+"""Points per side."""
+GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
+"""Points per coordinate of the published fields."""
+LM_PARAMETERS = 1500
+"""Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
+LM_STEPS = 300
+QUASI_NEWTON_STEPS = 5000
+RESAMPLE_EVERY: Mapping[str, int] = {"lm": 50, "bfgs": 500, "ssbfgs": 500, "ssbroyden": 500}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the network is built from. `periodic` names the coordinates that are embedded."""
+
+    kind: str
+    width: int
+    depth: int
+    activation: str
+    periodic: tuple[str, ...]
+    harmonics: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Every setting decided; `reasons` says in a few words why, for those that the program chose."""
+
+    network: Network
+    parameters: int
+    """Length of theta: network and unknown parameters."""
+    interior: int
+    boundary: int
+    """Points per side."""
+    method: str
+    resample: ResampleSettings | None
+    engine: str
+    block: int | None
+    stages: tuple[StageSettings, ...]
+    grid: Mapping[str, int]
+    reasons: tuple[str, ...]
+
+
+def choose(formulation: Formulation, device_kind: str = "cpu") -> Choices:  # noqa: ARG001
+    """Fill in what the problem leaves open. Pure: the same problem gives the same choices."""
+    problem = formulation.problem
+    d = len(problem.coordinates)
+    reasons: list[str] = []
+    width, depth = _row(NETWORK, d)
+    settings = problem.network
+    if settings.width is None or settings.depth is None:
+        reasons.append(f"network {depth} x {width}: {_coordinates(d)}")
+    periodic = formulation.periodic if settings.periodic == "auto" else ()
+    if periodic:
+        reasons.append(f"periodic embedding of {', '.join(periodic)}: the conditions match its ends")
+    network = Network(
+        settings.kind,
+        settings.width or width,
+        settings.depth or depth,
+        settings.activation,
+        periodic,
+        settings.harmonics,
+    )
+    inputs = d - len(periodic) + 2 * settings.harmonics * len(periodic)
+    p = count_parameters(inputs, network.width, network.depth, len(problem.components))
+    p += len(problem.parameters)
+    stages = _stages(formulation, p, reasons)
+    if problem.sampling.interior is None:
+        reasons.append(f"{_row(INTERIOR, d)} interior points: {_coordinates(d)}")
+    return Choices(
+        network=network,
+        parameters=p,
+        interior=problem.sampling.interior or _row(INTERIOR, d),
+        boundary=problem.sampling.boundary or _row(BOUNDARY, d),
+        method=problem.sampling.method,
+        resample=_resample(formulation, stages, reasons),
+        engine=_engine(formulation, reasons),
+        block=problem.derivatives.block,
+        stages=stages,
+        grid={name: problem.output.grid.get(name, _row(GRID, d)) for name in problem.coordinates},
+        reasons=tuple(reasons),
+    )
+
+
+def count_parameters(inputs: int, width: int, depth: int, outputs: int) -> int:
+    """Weights and biases of an MLP with `depth` hidden layers of `width`."""
+    return (inputs + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * outputs
+
+
+def highest_order(formulation: Formulation) -> int:
+    """The highest total order of any partial that the conditions or definitions ask for."""
+    residuals = [terms.residual for terms in formulation.conditions]
+    residuals += formulation.definitions.values()
+    return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
+
+
+def _row(table: Mapping[int, T], d: int) -> T:
+    return table[min(d, max(table))]
+
+
+def _coordinates(d: int) -> str:
+    return f"{d} coordinate" + ("s" if d > 1 else "")
+
+
+def _stages(formulation: Formulation, p: int, reasons: list[str]) -> tuple[StageSettings, ...]:
+    stages = formulation.problem.stages
+    if stages != "auto":
+        return stages
+    if p <= LM_PARAMETERS:
+        reasons.append(f"Levenberg-Marquardt: {p} parameters, at most {LM_PARAMETERS}")
+        return (StageSettings(optimiser=LevenbergMarquardtSettings(kind="lm"), steps=LM_STEPS),)
+    reasons.append(f"self-scaled Broyden: {p} parameters, more than {LM_PARAMETERS}")
+    return (StageSettings(optimiser=QuasiNewtonSettings(kind="ssbroyden"), steps=QUASI_NEWTON_STEPS),)
+
+
+def _resample(
+    formulation: Formulation, stages: tuple[StageSettings, ...], reasons: list[str]
+) -> ResampleSettings | None:
+    asked = formulation.problem.sampling.resample
+    if isinstance(asked, ResampleSettings):
+        return asked
+    if asked == "off":
+        return None
+    if formulation.linear:
+        reasons.append("points stay: the problem is linear")
+        return None
+    every = min(RESAMPLE_EVERY.get(stage.optimiser.kind, 500) for stage in stages)
+    reasons.append(f"points redrawn by residual every {every} steps: the problem is nonlinear")
+    return ResampleSettings(every=every)
+
+
+def _engine(formulation: Formulation, reasons: list[str]) -> str:
+    asked = formulation.problem.derivatives.engine
+    if asked != "auto":
+        return asked
+    order = highest_order(formulation)
+    if order <= MAX_TAYLOR_ORDER:
+        reasons.append(f"Taylor derivatives: order {order}, at most {MAX_TAYLOR_ORDER}")
+        return "taylor"
+    reasons.append(f"nested reverse derivatives: order {order}, more than {MAX_TAYLOR_ORDER}")
+    return "reverse"

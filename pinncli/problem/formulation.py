@@ -1,0 +1,260 @@
+"""A problem's texts compiled: residual programs, regions, data, exact solution. All errors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pinncli.errors import Diagnostic, ProblemError
+from pinncli.language.calculus import compile_equation, compile_expression
+from pinncli.language.diagnostics import LanguageError, nearest
+from pinncli.language.nodes import Binary, Equation, Node, Number, Span, Unary
+from pinncli.language.parser import parse_equation, parse_expression, parse_labels
+from pinncli.language.program import Instruction, Program
+from pinncli.language.scope import Scope
+from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
+from pinncli.problem.model import Condition, Problem
+from pinncli.problem.periodicity import periodic_coordinates
+from pinncli.problem.source import KeyPath, Loaded, printable
+from pinncli.problem.support import later_calls, unsupported
+from pinncli.problem.terms import ConditionTerms, Formulation, Region
+
+__all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
+
+T = TypeVar("T")
+
+
+def formulate(loaded: Loaded) -> Formulation:
+    """Compile every text of a problem; raises `ProblemError` with every finding."""
+    problem, findings = loaded.problem, unsupported(loaded.problem, loaded.source)
+    report = _Reporter(loaded, findings)
+    texts = _parse_all(report)
+    if not findings:
+        formulation = _compile_all(report, texts)
+        if not findings:
+            return formulation
+    raise ProblemError(tuple(dict.fromkeys(findings)))
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Collects what the language says about each text, with its place in the file."""
+
+    loaded: Loaded
+    findings: list[Diagnostic]
+
+    def attempt(self, path: KeyPath, text: str, action: Callable[[], T], where: KeyPath) -> T | None:
+        """The result of `action`, or None and findings located in `text` at `path`."""
+        try:
+            return action()
+        except LanguageError as error:
+            for finding in error.findings:
+                place, inner, name = path, text, where
+                if finding.definition:
+                    place = name = ("definitions", finding.definition)
+                    inner = self.loaded.problem.definitions[finding.definition]
+                self.add(place, finding.message, inner, finding.span, name, finding.hint)
+            return None
+
+    def add(
+        self, path: KeyPath, message: str, text: str, span: Span, where: KeyPath, hint: str = ""
+    ) -> None:
+        self.findings.append(
+            self.loaded.source.diagnose(path, message, text=text, span=span, where=where, hint=hint)
+        )
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Every text of the problem, parsed; what could not be parsed is left out."""
+
+    definitions: dict[str, Node]
+    equations: dict[str, Equation]
+    wheres: dict[str, Node]
+    exact: dict[str, Node]
+
+
+def _parse_all(report: _Reporter) -> _Texts:
+    problem = report.loaded.problem
+    texts = _Texts({}, {}, {}, {})
+
+    def parse(store: dict[str, T], name: str, path: KeyPath, text: str, read: Callable[[str], T]) -> None:
+        where = path[:2]
+        tree = report.attempt(path, text, lambda: read(text), where)
+        if tree is None:
+            return
+        for what, span in later_calls(tree):  # type: ignore[arg-type]
+            report.add(path, f"not solvable yet: {what}", text, span, where)
+        store[name] = tree
+
+    for name, text in problem.definitions.items():
+        texts.definitions[name] = Number(1.0)  # stands in for one that cannot be read
+        parse(texts.definitions, name, ("definitions", name), text, parse_expression)
+    for name, condition in problem.conditions.items():
+        path = ("conditions", name)
+        parse(texts.equations, name, (*path, "equation"), condition.equation, parse_equation)
+        if condition.where is not None:
+            parse(texts.wheres, name, (*path, "where"), condition.where, parse_expression)
+    for name, text in problem.exact.items():
+        parse(texts.exact, name, ("exact", name), text, parse_expression)
+    return texts
+
+
+def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
+    problem = report.loaded.problem
+    scope = Scope(
+        coordinates=tuple(problem.coordinates),
+        space=problem.space,
+        time=problem.time,
+        unknowns={name: unknown.kind for name, unknown in problem.unknowns.items()},
+        constants=problem.constants,
+        parameters=tuple(problem.parameters),
+        definitions=texts.definitions,
+    )
+    definitions = {}
+    for name, node in texts.definitions.items():
+        path = ("definitions", name)
+        equation = Equation(node, Number(0.0), node.span)
+        compiled = report.attempt(
+            path, problem.definitions[name], lambda e=equation: compile_equation(e, scope), path
+        )
+        if compiled is not None:
+            definitions[name] = compiled
+    conditions = [
+        terms
+        for name, equation in texts.equations.items()
+        if (terms := _condition(name, equation, texts.wheres.get(name), scope, report)) is not None
+    ]
+    return Formulation(
+        name=report.loaded.name,
+        problem=problem,
+        scope=scope,
+        conditions=tuple(conditions),
+        exact=_exact(report, texts.exact, scope),
+        exact_nodes=texts.exact,
+        reference=_reference(report),
+        definitions=definitions,
+        periodic=periodic_coordinates(problem, conditions),
+        linear=all(terms.residual.linear for terms in conditions),
+    )
+
+
+def _condition(
+    name: str, equation: Equation, where: Node | None, scope: Scope, report: _Reporter
+) -> ConditionTerms | None:
+    condition = report.loaded.problem.conditions[name]
+    path: KeyPath = ("conditions", name)
+    labels = _labels(condition, path, report)
+    mask = None
+    if where is not None:
+        text = condition.where or ""
+        mask = report.attempt(
+            (*path, "where"), text, lambda: compile_expression(where, scope), (*path, "where")
+        )
+        if mask is not None and not _is_truth(where):
+            message = "should be a comparison, such as 'y > 0.5'"
+            report.add((*path, "where"), message, text, where.span, (*path, "where"))
+    table = None
+    if condition.data is not None:
+        table = _table(condition, path, report)
+        if table is None:
+            return None  # its columns are not known, so its equation cannot be judged
+        known = {*scope.names(), *scope.functions}
+        scope = replace(scope, columns=tuple(c for c in table.columns if c not in known))
+    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
+    scope = replace(scope, normal=table is None and bool(labels) and set(labels) <= sides)
+    residual = report.attempt(
+        (*path, "equation"), condition.equation, lambda: compile_equation(equation, scope), path
+    )
+    if residual is None or not labels:
+        return None
+    return ConditionTerms(
+        name, Region(labels, mask), equation, residual, condition.weight, condition.points, table
+    )
+
+
+def _is_truth(node: Node) -> bool:
+    if isinstance(node, Unary):
+        return node.op == "not"
+    return isinstance(node, Binary) and node.op in ("<", "<=", ">", ">=", "and", "or")
+
+
+def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str, ...]:
+    """The labels of a condition, `boundary` spelled out; empty, and findings, where they are wrong."""
+    problem, text, place = report.loaded.problem, condition.on, (*path, "on")
+    labels = report.attempt(place, text, lambda: parse_labels(text), place) or ()
+    sides = [f"{c}{sign}" for c in problem.coordinates for sign in "-+"]
+    outer = [f"{c}{sign}" for c in problem.space for sign in "-+"]
+    spelled: list[str] = []
+    for label in labels:
+        span = (max(0, text.find(label)), max(0, text.find(label)) + len(label))
+        if label not in ("interior", "boundary", *sides):
+            near = nearest(label[:80], ["interior", "boundary", *sides])
+            known = f"there are interior, boundary, {', '.join(sides)}"
+            report.add(place, f"no region '{printable(label, 40)}'", text, span, place, near or known)
+            return ()
+        if label == "boundary" and not outer:
+            hint = f"write {' or '.join(sides)}"
+            report.add(place, "there is no space coordinate, so no boundary", text, span, place, hint)
+            return ()
+        if label == "interior" and len(labels) > 1:
+            message = "interior and sides cannot share a condition"
+            report.add(place, message, text, span, place, "write one condition for each")
+            return ()
+        spelled += outer if label == "boundary" else [label]
+    return tuple(dict.fromkeys(spelled))
+
+
+def _table(condition: Condition, path: KeyPath, report: _Reporter) -> DataTable | None:
+    """The data of a condition; None and a finding where they are wrong."""
+    loaded, file, place = report.loaded, condition.data or "", (*path, "data")
+    given = [key for key in ("where", "points") if getattr(condition, key) is not None]
+    if condition.on != "interior":
+        given.append("on")
+    for key in given:
+        message = f"data already say where the condition holds: leave out '{key}'"
+        report.findings.append(loaded.source.diagnose((*path, key), message))
+    try:
+        return DataTable(read_table(resolve(file, loaded), loaded.problem), file)
+    except DataError as error:
+        report.findings.append(loaded.source.diagnose(place, f"{printable(file)}: {error}"))
+        return None
+
+
+def _reference(report: _Reporter) -> Reference | None:
+    loaded = report.loaded
+    if loaded.problem.reference_data is None:
+        return None
+    file = loaded.problem.reference_data.file
+    try:
+        return read_reference(resolve(file, loaded), loaded.problem)
+    except DataError as error:
+        path = ("reference_data", "file")
+        report.findings.append(loaded.source.diagnose(path, f"{printable(file)}: {error}"))
+        return None
+
+
+def _exact(report: _Reporter, nodes: Mapping[str, Node], scope: Scope) -> dict[str, Program]:
+    """One program per real component; the true values of parameters count as constants."""
+    problem = report.loaded.problem
+    true = {name: p.exact for name, p in problem.parameters.items() if p.exact is not None}
+    known = replace(scope, parameters=(), constants={**scope.constants, **true})
+    programs: dict[str, Program] = {}
+    for name, node in nodes.items():
+        path = ("exact", name)
+        program = report.attempt(
+            path, problem.exact[name], lambda n=node: compile_expression(n, known), path
+        )
+        if program is None:
+            continue
+        if problem.unknowns[name].kind == "real":
+            programs[name] = replace(program, outputs=program.outputs[:1])
+            continue
+        imaginary = replace(program, outputs=program.outputs[1:])
+        programs[f"{name}_real"] = replace(program, outputs=program.outputs[:1])
+        programs[f"{name}_imag"] = imaginary if imaginary.outputs else _ZERO
+    return programs
+
+
+_ZERO = Program((), (Instruction("const"),), (0,))

@@ -1,0 +1,169 @@
+"""What a solve will compute and what it takes: points, partials, jet channels, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from pinncli.language.partials import MultiIndex, Partial, downward_closure
+from pinncli.problem.defaults import Choices, highest_order
+from pinncli.problem.model import Problem
+from pinncli.problem.settings import LbfgsSettings
+from pinncli.problem.terms import ConditionTerms, Formulation, Region
+
+DEFAULT_BLOCK = 1024
+_DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm"})
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """The partials wanted at one place: the points themselves, or moved to `moved` coordinates."""
+
+    moved: tuple[str, ...]
+    partials: tuple[Partial, ...]
+    channels: tuple[MultiIndex, ...]
+    """Taylor coefficients carried: everything below what is wanted."""
+    laplacians: int
+    """1 where one more channel carries a collapsed Laplacian."""
+
+    @property
+    def width(self) -> int:
+        """Number of channels in all."""
+        return len(self.channels) + self.laplacians
+
+
+@dataclass(frozen=True)
+class PointSet:
+    """Conditions that share their points, and so one pass of the network."""
+
+    conditions: tuple[str, ...]
+    region: Region
+    points: int
+    rows: int
+    """Residuals: one per point, condition and real part."""
+    sites: tuple[SitePlan, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole of it. `memory` is in bytes of float64, by part."""
+
+    point_sets: tuple[PointSet, ...]
+    engine: str
+    order: int
+    parameters: int
+    points: int
+    rows: int
+    memory: Mapping[str, int]
+
+    @property
+    def total_memory(self) -> int:
+        """Bytes in all."""
+        return sum(self.memory.values())
+
+
+def derive_plan(formulation: Formulation, choices: Choices) -> Plan:
+    """The plan that follows from a problem and the choices made for it."""
+    groups: dict[object, list[ConditionTerms]] = {}
+    for terms in formulation.conditions:
+        key = (terms.region, terms.points, point_count(terms, choices, formulation.problem))
+        groups.setdefault(terms.name if terms.data else key, []).append(terms)
+    point_sets = tuple(_point_set(group, choices, formulation) for group in groups.values())
+    rows = sum(s.rows for s in point_sets)
+    return Plan(
+        point_sets=point_sets,
+        engine=choices.engine,
+        order=highest_order(formulation),
+        parameters=choices.parameters,
+        points=sum(s.points for s in point_sets),
+        rows=rows,
+        memory=_memory(point_sets, rows, formulation, choices),
+    )
+
+
+def free_coordinates(terms: ConditionTerms, problem: Problem) -> int:
+    """How many coordinates vary over the places where a condition looks at the solution."""
+    held = {label[:-1] for label in terms.region.labels if label != "interior"}
+    sites = [{name for name, _ in terms.residual.sites[site].replacements} for site, _ in terms.residual.partials]
+    moved = set.intersection(*sites) if sites else set()
+    side = 1 if held and not held <= moved else 0
+    return len(problem.coordinates) - max(len(moved), side, len(moved | held) if len(held) == 1 else 0)
+
+
+def point_count(terms: ConditionTerms, choices: Choices, problem: Problem) -> int:
+    """Points of one condition: given, its data's, or by the dimension of its region."""
+    if terms.data is not None:
+        return len(next(iter(terms.data.columns.values())))
+    if terms.points is not None:
+        return terms.points
+    free = free_coordinates(terms, problem)
+    if free == len(problem.coordinates):
+        return choices.interior
+    sides = max(1, len(terms.region.labels))
+    return sides * (choices.boundary if free else 1)
+
+
+def _point_set(group: list[ConditionTerms], choices: Choices, formulation: Formulation) -> PointSet:
+    problem = formulation.problem
+    wanted: dict[tuple[str, ...], set[Partial]] = {}
+    for terms in group:
+        for site, partial in terms.residual.partials:
+            replaced = terms.residual.sites[site].replacements
+            moved = tuple(f"{name} ({site})" if replaced else name for name, _ in replaced)
+            wanted.setdefault(moved, set()).add(partial)
+    points = point_count(group[0], choices, problem)
+    rows = points * sum(len(terms.residual.programs.outputs) for terms in group)
+    sites = tuple(
+        _site(tuple(name.split()[0] for name in moved), partials, formulation)
+        for moved, partials in wanted.items()
+    )
+    return PointSet(tuple(terms.name for terms in group), group[0].region, points, rows, sites)
+
+
+def _site(moved: tuple[str, ...], partials: set[Partial], formulation: Formulation) -> SitePlan:
+    """Channels are the downward closure of the orders; a Laplacian needs the first derivatives too."""
+    coordinates, space = formulation.scope.coordinates, formulation.scope.space
+    indices = [partial.orders for partial in partials]
+    laplacian = any(partial.laplacian for partial in partials)
+    if laplacian:
+        indices += [tuple(int(c == name) for c in coordinates) for name in space]
+    channels = downward_closure(indices)
+    seconds = [tuple(2 * (c == name) for c in coordinates) for name in space]
+    carried = laplacian and not all(second in channels for second in seconds)
+    return SitePlan(moved, tuple(sorted(partials)), channels, int(carried))
+
+
+def _memory(
+    point_sets: tuple[PointSet, ...], rows: int, formulation: Formulation, choices: Choices
+) -> dict[str, int]:
+    """Bytes: with p parameters, r rows, |S| channels, blocks of b points, float64 throughout.
+
+    optimiser   3 p^2 for a dense matrix and its update (2 m + 4) p for L-BFGS, 4 p for Adam
+    Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks
+    layers      4 b |S| width depth: forward values, their cotangents and two intermediates
+    points      (d + 2) numbers per point and 2 per row
+    fields      the output grid, times solution, residual, reference and error fields
+    """
+    network, problem = choices.network, formulation.problem
+    p, block = choices.parameters, choices.block or DEFAULT_BLOCK
+    channels = max((site.width for s in point_sets for site in s.sites), default=1)
+    largest = max((s.points for s in point_sets), default=1)
+    optimiser = 0
+    jacobian = 0
+    for stage in choices.stages:
+        if isinstance(stage.optimiser, LbfgsSettings):
+            optimiser = max(optimiser, (2 * stage.optimiser.memory + 4) * p)
+        else:
+            optimiser = max(optimiser, 3 * p * p if stage.optimiser.kind in _DENSE else 4 * p)
+        if stage.optimiser.kind == "lm":
+            jacobian = min(rows, block) * p
+    fields = 3 * len(problem.components) + len(problem.definitions) + len(problem.conditions)
+    numbers = {
+        "optimiser": optimiser,
+        "jacobian": jacobian,
+        "layers": 4 * min(block, largest) * channels * network.width * network.depth,
+        "points": sum(s.points for s in point_sets) * (len(problem.coordinates) + 2) + 2 * rows,
+        "fields": prod(choices.grid.values()) * fields,
+    }
+    return {part: 8 * count for part, count in numbers.items()}

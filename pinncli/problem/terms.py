@@ -1,0 +1,57 @@
+"""A problem's mathematics as programs: what the solver and the checks work on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pinncli.language.nodes import Equation, Node
+from pinncli.language.program import Program
+from pinncli.language.scope import Residual, Scope
+from pinncli.problem.data import DataTable, Reference
+from pinncli.problem.model import Problem
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a condition holds: labels (`interior`, or sides such as `x-`), and a part of them.
+
+    `boundary` is spelled out as the sides of the space coordinates. `where` has one boolean
+    output over the coordinates; None takes the whole region.
+    """
+
+    labels: tuple[str, ...]
+    where: Program | None = None
+
+
+@dataclass(frozen=True)
+class ConditionTerms:
+    """One condition, ready to be evaluated."""
+
+    name: str
+    region: Region
+    equation: Equation
+    residual: Residual
+    weight: float
+    points: int | None
+    data: DataTable | None
+
+
+@dataclass(frozen=True)
+class Formulation:
+    """A problem's mathematics as programs."""
+
+    name: str
+    problem: Problem
+    scope: Scope
+    conditions: tuple[ConditionTerms, ...]
+    exact: Mapping[str, Program]
+    """One program of the coordinates per real component; empty where there is no formula."""
+    exact_nodes: Mapping[str, Node]
+    """The same per unknown, as written."""
+    reference: Reference | None
+    definitions: Mapping[str, Residual]
+    """Each definition as the residual of `definition = 0`."""
+    periodic: tuple[str, ...]
+    """Coordinates in which the conditions make every unknown periodic."""
+    linear: bool

@@ -1,0 +1,194 @@
+"""From the TOML data to the `Problem` model, every complaint of pydantic turned into a diagnostic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pinncli.errors import Diagnostic
+from pinncli.language.diagnostics import nearest
+from pinncli.problem import model, settings
+from pinncli.problem.source import KeyPath, SourceMap, printable
+
+SETTINGS = frozenset(
+    ("network", "sampling", "derivatives", "stages", "output", "marching", "training", "accuracy")
+)
+"""Tables that say how to solve: a mistake there leaves the mathematics readable."""
+
+_OPTIMISERS: dict[str, type[BaseModel]] = {
+    "adam": settings.AdamSettings,
+    "lbfgs": settings.LbfgsSettings,
+    "bfgs": settings.QuasiNewtonSettings,
+    "ssbfgs": settings.QuasiNewtonSettings,
+    "ssbroyden": settings.QuasiNewtonSettings,
+    "lm": settings.LevenbergMarquardtSettings,
+}
+_TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+    (): model.Problem,
+    ("coordinates", "*"): model.Coordinate,
+    ("unknowns", "*"): model.Unknown,
+    ("parameters", "*"): model.Parameter,
+    ("functions", "*"): model.Function,
+    ("conditions", "*"): model.Condition,
+    ("reference_data",): model.ReferenceData,
+    ("network",): settings.NetworkSettings,
+    ("sampling",): settings.SamplingSettings,
+    ("sampling", "resample"): settings.ResampleSettings,
+    ("derivatives",): settings.DerivativeSettings,
+    ("stages", "*"): settings.StageSettings,
+    ("output",): settings.OutputSettings,
+    ("marching",): settings.MarchingSettings,
+    ("training",): settings.TrainingSettings,
+    **{("stages", "*", "optimiser", kind): table for kind, table in _OPTIMISERS.items()},
+}
+"""The model of every table in a problem file, to name the keys that it has."""
+
+
+def _number_wanted(kind: str) -> Callable[[ErrorDetails], str]:
+    return lambda error: f"should be {kind}, not {shown(error['input'])}"
+
+
+_MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
+    "int_type": _number_wanted("a whole number"),
+    "int_parsing_size": _number_wanted("a smaller whole number"),
+    "int_from_float": _number_wanted("a whole number"),
+    "float_type": _number_wanted("a number"),
+    "finite_number": _number_wanted("a finite number"),
+    "string_type": _number_wanted("text"),
+    "tuple_type": _number_wanted("a list"),
+    "dict_type": _number_wanted("a table"),
+    "model_type": _number_wanted("a table"),
+    "model_attributes_type": _number_wanted("a table"),
+    "greater_than": lambda e: f"should be greater than {e['ctx']['gt']:g}, not {shown(e['input'])}",
+    "greater_than_equal": lambda e: f"should be at least {e['ctx']['ge']:g}, not {shown(e['input'])}",
+    "less_than": lambda e: f"should be less than {e['ctx']['lt']:g}, not {shown(e['input'])}",
+    "less_than_equal": lambda e: f"should be at most {e['ctx']['le']:g}, not {shown(e['input'])}",
+    "too_long": lambda e: f"should have {e['ctx']['max_length']} entries, has {e['ctx']['actual_length']}",
+    "literal_error": lambda e: f"should be {e['ctx']['expected']}, not {shown(e['input'])}",
+    "union_tag_not_found": lambda e: f"missing key 'kind': {', '.join(_OPTIMISERS)}",
+    "union_tag_invalid": lambda e: (
+        f"unknown kind {shown(e['ctx']['tag'])}: should be one of {', '.join(_OPTIMISERS)}"
+    ),
+}
+
+
+def shown(value: object) -> str:
+    """A wrong value as a message shows it: short, quoted where it is text, never raw."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return f"'{printable(value, 40)}'"
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else printable(repr(value), 40)
+
+
+def validate(data: Mapping[str, Any], source: SourceMap) -> tuple[model.Problem | None, list[Diagnostic]]:
+    """Check normalised `data` against the model.
+
+    Returns the problem and all findings. With findings, the problem is what is left without the
+    wrong keys, so that its formulas can be checked in the same go; None where that cannot be.
+    """
+    try:
+        return _model(data), []
+    except ValidationError as error:
+        complaints = error.errors(include_url=False)
+    findings: list[Diagnostic] = []
+    wrong: list[KeyPath] = []
+    repairable = True
+    for complaint in complaints:
+        path, branch = _locate(complaint, data)
+        if path is None:
+            continue
+        findings.append(_diagnose(complaint, path, branch, source))
+        wrong.append(path)
+        repairable &= path[0] in SETTINGS or complaint["type"] == "extra_forbidden"
+    if not repairable:
+        return None, findings
+    try:
+        return _model(_without(data, wrong)), findings
+    except ValidationError:
+        return None, findings
+
+
+def _model(data: Mapping[str, Any]) -> model.Problem:
+    # JSON in strict mode takes a list for a tuple, but neither "64" nor true for a number.
+    return model.Problem.model_validate_json(json.dumps(data, default=str), strict=True)
+
+
+def _locate(complaint: ErrorDetails, data: Any) -> tuple[KeyPath | None, str]:
+    """The key path of a complaint, without the names that pydantic gives to branches of unions.
+
+    Returns the path and the last branch; no path where the complaint comes from a branch that
+    the value was never meant for (a table measured against a word, or a word against a table).
+    """
+    node: Any = data
+    path: list[str | int] = []
+    branch = ""
+    loc = complaint["loc"]
+    for position, part in enumerate(loc):
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        elif complaint["type"] == "missing" and position == len(loc) - 1:
+            pass
+        else:
+            branch = str(part)
+            if branch.startswith("literal[") == isinstance(node, dict | list):
+                return None, branch
+            continue
+        path.append(part)
+    return tuple(path), branch
+
+
+def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: SourceMap) -> Diagnostic:
+    kind, last = complaint["type"], path[-1] if path else ""
+    if kind == "missing" and isinstance(last, int):
+        return source.diagnose(path[:-1], f"should have more than {last} entries")
+    if kind == "missing":
+        return source.diagnose(path[:-1], f"missing key '{last}'")
+    if kind == "extra_forbidden":
+        name = printable(str(last), 40)
+        hint = nearest(name, _fields(path[:-1], branch))
+        return source.diagnose(path, f"unknown key '{name}'", where=path[:-1], hint=hint)
+    hint = ""
+    if kind == "union_tag_invalid":
+        hint = nearest(str(complaint["ctx"]["tag"])[:80], _OPTIMISERS)
+        path = (*path, "kind")
+    elif kind == "literal_error" and isinstance(complaint["input"], str):
+        words = [word.strip("'") for word in str(complaint["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+        hint = nearest(complaint["input"][:80], words)
+    message = _MESSAGES.get(kind, lambda error: error["msg"][:1].lower() + error["msg"][1:])(complaint)
+    if branch.startswith("literal["):
+        message += " (or a table)"
+    return source.diagnose(path, message, hint=hint)
+
+
+def _fields(path: KeyPath, branch: str) -> list[str]:
+    """The keys that the table at `path` may have."""
+    for pattern, table in _TABLES.items():
+        actual = (*path, branch) if pattern[-1:] and pattern[-1] in _OPTIMISERS else path
+        if len(pattern) == len(actual) and all(
+            p in ("*", a) for p, a in zip(pattern, actual, strict=True)
+        ):
+            return list(table.model_fields)
+    return []
+
+
+def _without(data: Any, wrong: list[KeyPath]) -> Any:
+    """A copy of `data` less the entries at the paths `wrong`."""
+    copy = json.loads(json.dumps(data, default=str))
+    for path in sorted(set(wrong), key=lambda p: [str(part).rjust(6, "0") for part in p], reverse=True):
+        node = copy
+        for part in path[:-1]:
+            node = node[part] if (isinstance(node, dict) and part in node) or isinstance(part, int) else {}
+        if isinstance(node, dict):
+            node.pop(path[-1], None)
+        elif isinstance(path[-1], int) and path[-1] < len(node):
+            del node[path[-1]]
+    return copy

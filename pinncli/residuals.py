@@ -1,0 +1,241 @@
+"""From conditions and partial derivatives to residuals, one number per point and equation.
+
+A `Condition` is a residual program on a group of points. Conditions on the same points form a
+`Group` and share every network evaluation. A `Block` is a piece of work that fits in the cache:
+some points of some groups, with the engine calls that their residuals need, merged where
+several groups ask for the same partials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinncli.language.functions import integer_power
+from pinncli.language.partials import Partial
+from pinncli.language.program import Input, Program
+from pinncli.language.scope import Residual, Site
+
+TORCH: Mapping[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda a: -a,
+    "ipow": integer_power,
+    "pow": lambda a, b: a**b,
+    "sqrt": torch.sqrt,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "atan2": lambda y, x: torch.atan2(*_pair(y, x)),
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "heaviside": lambda x: 0.5 * (torch.sign(x) + 1.0),
+    "min": lambda a, b: torch.minimum(*_pair(a, b)),
+    "max": lambda a, b: torch.maximum(*_pair(a, b)),
+    "where": lambda c, a, b: torch.where(c, a, b),
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "and": lambda a, b: a & b,
+    "or": lambda a, b: a | b,
+    "not": lambda a: ~a,
+}
+"""How torch runs each op of a `Program`; numpy's twin is `pinncli.language.functions.NUMPY`."""
+
+
+def _pair(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Both as tensors on the device of the one that is."""
+    like = a if isinstance(a, Tensor) else b
+    assert isinstance(like, Tensor)  # noqa: S101  (a program never applies an op to constants only)
+    return torch.as_tensor(a, dtype=like.dtype, device=like.device), torch.as_tensor(
+        b, dtype=like.dtype, device=like.device
+    )
+
+
+def run_program(program: Program, value_of: Callable[[Input], Any], points: Tensor) -> list[Tensor]:
+    """The program's outputs at `points` (n, d), each (n,), with inputs from `value_of`."""
+    outputs = program.run([value_of(i) for i in program.inputs], TORCH)
+    return [
+        out.expand(len(points)) if isinstance(out, Tensor) else points.new_full((len(points),), float(out)) for out in outputs
+    ]
+
+
+def run_on_coordinates(program: Program, points: Tensor, names: Sequence[str]) -> list[Tensor]:
+    """A program of coordinates only, at `points` (n, d)."""
+    return run_program(program, lambda i: points[:, names.index(i.name)], points)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A named residual and its weight."""
+
+    name: str
+    residual: Residual
+    weight: float = 1.0
+
+    @property
+    def components(self) -> int:
+        """Residuals per point: 2 for a complex equation."""
+        return len(self.residual.programs.outputs)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where a group is evaluated: points (n, d), outward normals (n, d), data columns (n,)."""
+
+    points: Tensor
+    normals: Tensor
+    columns: Mapping[str, Tensor]
+
+    def __len__(self) -> int:
+        return self.points.shape[0]
+
+    def __getitem__(self, key: slice | Tensor) -> Sample:
+        return Sample(self.points[key], self.normals[key], {n: c[key] for n, c in self.columns.items()})
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Sample:
+        """The same sample elsewhere."""
+        columns = {n: c.to(device, dtype) for n, c in self.columns.items()}
+        return Sample(self.points.to(device, dtype), self.normals.to(device, dtype), columns)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions that hold at the same points. `sites` and `wanted` are their unions."""
+
+    name: str
+    coordinates: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    sites: tuple[Site, ...]
+    wanted: tuple[tuple[Partial, ...], ...]
+    """Partials per site, sorted."""
+
+    @classmethod
+    def of(cls, name: str, coordinates: tuple[str, ...], conditions: Sequence[Condition]) -> Group:
+        """Collect what `conditions` need."""
+        needs: dict[Site, set[Partial]] = {}
+        for condition in conditions:
+            for site, partial in condition.residual.partials:
+                needs.setdefault(condition.residual.sites[site], set()).add(partial)
+        wanted = tuple(tuple(sorted(partials)) for partials in needs.values())
+        return cls(name, coordinates, tuple(conditions), tuple(needs), wanted)
+
+    @property
+    def components(self) -> int:
+        """Residuals per point, of all conditions together."""
+        return sum(c.components for c in self.conditions)
+
+    def site_points(self, site: int, sample: Sample) -> Tensor:
+        """The sample's points (n, d) as the site sees them."""
+        replaced = self.sites[site].replacements
+        if not replaced:
+            return sample.points
+        points = sample.points.clone()
+        for name, program in replaced:
+            points[:, self.coordinates.index(name)] = run_on_coordinates(program, sample.points, self.coordinates)[0]
+        return points
+
+    def rows(
+        self, sample: Sample, partials: Sequence[Mapping[Partial, Tensor]], parameters: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Residuals (n,), condition by condition, from the partials at each site."""
+        rows: list[Tensor] = []
+        for condition in self.conditions:
+            residual = condition.residual
+
+            def value(i: Input, residual: Residual = residual) -> Tensor:
+                match i.kind:
+                    case "coordinate":
+                        return sample.points[:, self.coordinates.index(i.name)]
+                    case "normal":
+                        return sample.normals[:, self.coordinates.index(i.name)]
+                    case "column":
+                        return sample.columns[i.name]
+                    case "parameter":
+                        return parameters[i.name]
+                    case "partial":
+                        assert i.partial is not None  # noqa: S101  (by construction of Input)
+                        return partials[self.sites.index(residual.sites[i.site])][i.partial]
+
+            rows += run_program(residual.programs, value, sample.points)
+        return rows
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Some points of one group."""
+
+    group: Group
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Use:
+    """Points `start:stop` of a call are segment `segment` seen from site `site`."""
+
+    segment: int
+    site: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One engine call: `wanted` partials at `points` (N, d), and whose points they are."""
+
+    points: Tensor
+    wanted: tuple[Partial, ...]
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Segments evaluated together."""
+
+    segments: tuple[Segment, ...]
+    calls: tuple[Call, ...]
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment]) -> Block:
+        """Merge the evaluations that ask for derivatives of the same orders."""
+        merged: dict[frozenset[tuple[tuple[int, ...], bool]], list[tuple[int, int]]] = {}
+        for s, segment in enumerate(segments):
+            for site, wanted in enumerate(segment.group.wanted):
+                merged.setdefault(frozenset((p.orders, p.laplacian) for p in wanted), []).append((s, site))
+        calls = []
+        for members in merged.values():
+            parts = [segments[s].group.site_points(site, segments[s].sample) for s, site in members]
+            wanted = tuple(sorted({p for s, site in members for p in segments[s].group.wanted[site]}))
+            uses, start = [], 0
+            for (s, site), part in zip(members, parts, strict=True):
+                uses.append(Use(s, site, start, start + len(part)))
+                start += len(part)
+            calls.append(Call(torch.cat(parts) if len(parts) > 1 else parts[0], wanted, tuple(uses)))
+        return cls(tuple(segments), tuple(calls))
+
+    def rows(
+        self, results: Sequence[Mapping[Partial, Tensor]], parameters: Sequence[Mapping[str, Tensor]]
+    ) -> list[list[Tensor]]:
+        """Residuals (n,) per segment and component, from the calls' results and each segment's parameters."""
+        partials: list[list[dict[Partial, Tensor]]] = [[{} for _ in s.group.sites] for s in self.segments]
+        for call, result in zip(self.calls, results, strict=True):
+            for use in call.uses:
+                wanted = self.segments[use.segment].group.wanted[use.site]
+                partials[use.segment][use.site] = {p: result[p][use.start : use.stop] for p in wanted}
+        return [
+            segment.group.rows(segment.sample, partials[s], parameters[s]) for s, segment in enumerate(self.segments)
+        ]

@@ -1,0 +1,261 @@
+"""Solving a problem into a run directory, and opening the solution of one.
+
+The composition root: it builds everything from literal tables, drives the training loop, keeps
+checkpoints and publishes the fields. The command line draws what it yields.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinncli.assembly import Assembly, assemble
+from pinncli.device import choose_device, prepare_cpu
+from pinncli.errors import MemoryLimitError, OutputError, StorageError, UsageError
+from pinncli.optimisers import OPTIMISERS
+from pinncli.problem.defaults import Choices, choose
+from pinncli.problem.formulation import formulate
+from pinncli.problem.loading import load_text
+from pinncli.problem.terms import Formulation
+from pinncli.runs import Run
+from pinncli.solution import ROUGH_ERRORS, Solution
+from pinncli.training import (
+    LoopState,
+    Setup,
+    Stage,
+    Status,
+    StepRecord,
+    start,
+    state_to_tree,
+    train,
+    tree_to_state,
+)
+
+PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
+
+PATIENCE: Mapping[str, tuple[int, float, int]] = {
+    "lm": (40, 1e-2, 10),
+    "bfgs": (500, 1e-2, 100),
+    "ssbfgs": (500, 1e-2, 100),
+    "ssbroyden": (500, 1e-2, 100),
+    "lbfgs": (500, 1e-2, 100),
+    "adam": (5000, 1e-2, 100),
+}
+"""Per optimiser: a stage ends when the value fell by less than this fraction over so many steps,
+and losses and error are measured every so many steps."""
+
+MIN_BLOCK = 64
+SAVE_RETRY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """How to run, as opposed to what to solve: see `pinncli solve --help`."""
+
+    device: str = "auto"
+    precision: str = "float64"
+    seed: int = 0
+    max_time: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a solve ended; `summary` is the JSON object of `solve --json`."""
+
+    status: Status
+    summary: dict[str, Any]
+
+
+def solve(
+    formulation: Formulation, options: SolveOptions, run: Run, stop: Callable[[], str | None] = lambda: None
+) -> Generator[StepRecord, None, Outcome]:
+    """Train into `run`, from its checkpoint if it has one; yields every step, returns the outcome.
+
+    Raises DeviceError, MemoryLimitError, StorageError (only where the last save fails).
+    """
+    began = time.monotonic()
+    prepare_cpu()
+    assembly, choices = _build(formulation, options.device, options.precision, options.seed)
+    setup = _setup(assembly, choices, options)
+    tree = run.load_checkpoint()
+    state = start(setup, assembly.initial_theta()) if tree is None else tree_to_state(tree, setup.stages, assembly.device)
+    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds)
+    status, state = yield from _train(setup, assembly, options, state, keeper, stop)
+    keeper.save(state, last=True)
+    outcome = _conclude(assembly, choices, options, state, status, run, began)
+    run.finish(status, outcome.summary)
+    return outcome
+
+
+def load_solution(run: Run, device: str = "auto", precision: str | None = None) -> Solution:
+    """The solution in a run directory, from that directory alone.
+
+    Raises CorruptError for a damaged run and OutputError for one with nothing to evaluate yet.
+    """
+    prepare_cpu()
+    loaded = load_text(run.problem_text, run.manifest.name, str(run.folder / "problem.toml"), run.folder)
+    tree = run.load_checkpoint()
+    if tree is None:
+        raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
+    chosen = precision or str(run.manifest.options.get("precision", "float64"))
+    seed = int(run.manifest.options.get("seed") or 0)
+    assembly, _ = _build(formulate(loaded), device, chosen, seed)
+    return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
+
+
+def _build(formulation: Formulation, device: str, precision: str, seed: int) -> tuple[Assembly, Choices]:
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: choose {' or '.join(PRECISIONS)}")
+    place = choose_device(device)
+    if place.type == "mps" and precision == "float64":
+        raise UsageError("--device mps has no float64: add --precision float32")
+    choices = choose(formulation, place.type)
+    return assemble(formulation, choices, seed, place, PRECISIONS[precision]), choices
+
+
+def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup:
+    settings = assembly.formulation.problem.training
+    target = options.target if options.target is not None else settings.target
+    first = Solution(assembly, assembly.initial_theta())
+    known = first.error_points(ROUGH_ERRORS) if first.has_reference else None
+
+    def error(theta: Tensor) -> float | None:
+        solution = Solution(assembly, theta)
+        if known is not None:
+            return solution.error_on(known)
+        return solution.relative_residual() if target is not None else None
+
+    return Setup(
+        stages=_stages(choices),
+        objective=assembly.objective,
+        draw=assembly.draw,
+        error=error,
+        parameters=assembly.values,
+        target=target,
+        max_steps=settings.max_steps,
+        max_time=options.max_time,
+    )
+
+
+def _stages(choices: Choices) -> list[Stage]:
+    stages = []
+    for stage in choices.stages:
+        settings = stage.optimiser.model_dump()
+        kind = settings.pop("kind")
+        rule = {"kind": kind} if kind in ("bfgs", "ssbfgs", "ssbroyden") else {}
+        patience, progress, measure = PATIENCE[kind]
+        redraw = choices.resample.every if choices.resample else 0
+        stages.append(
+            Stage(OPTIMISERS[kind](**settings, **rule), kind, stage.steps, redraw, patience, progress, measure)
+        )
+    return stages
+
+
+def _train(
+    setup: Setup,
+    assembly: Assembly,
+    options: SolveOptions,
+    state: LoopState,
+    keeper: _Keeper,
+    stop: Callable[[], str | None],
+) -> Generator[StepRecord, None, tuple[Status, LoopState]]:
+    """The loop, recorded and saved; out of memory makes the blocks smaller and goes on."""
+    while True:
+        loop = train(setup, state, stop)
+        try:
+            while True:
+                try:
+                    record, state = next(loop)
+                except StopIteration as end:
+                    ended: tuple[Status, LoopState] = end.value
+                    return ended
+                keeper.step(record, state)
+                yield record
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            loop.close()
+            if assembly.block <= MIN_BLOCK:
+                raise MemoryLimitError(
+                    f"out of memory with blocks of {assembly.block} points and {assembly.network.size} parameters "
+                    f"on {assembly.device}: {error}\nmake the network smaller (--set network.width=...)"
+                ) from error
+            assembly = replace(assembly, block=max(MIN_BLOCK, assembly.block // 2))
+            setup = replace(setup, objective=assembly.objective, draw=assembly.draw)
+            if assembly.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+class _Keeper:
+    """Records every step and saves now and then: by time, and when the stage changes."""
+
+    def __init__(self, run: Run, every: float) -> None:
+        self._run = run
+        self._every = every
+        self._due = time.monotonic() + every
+        self._stage = -1
+
+    def step(self, record: StepRecord, state: LoopState) -> None:
+        """Append the record; save where it is time."""
+        self._run.append(asdict(record))
+        if self._stage not in (-1, state.stage) or time.monotonic() >= self._due:
+            self.save(state)
+        self._stage = state.stage
+
+    def save(self, state: LoopState, *, last: bool = False) -> None:
+        """Save a checkpoint; a failure is tried again later unless this is the `last` chance."""
+        try:
+            self._run.save_checkpoint(state_to_tree(state))
+            self._due = time.monotonic() + self._every
+        except (StorageError, OutputError):
+            if last:
+                raise
+            self._due = time.monotonic() + SAVE_RETRY_SECONDS
+
+
+def _conclude(
+    assembly: Assembly,
+    choices: Choices,
+    options: SolveOptions,
+    state: LoopState,
+    status: Status,
+    run: Run,
+    began: float,
+) -> Outcome:
+    """Evaluate on fresh points and publish the fields; a diverged run publishes none."""
+    solution = Solution(assembly, state.theta)
+    objective = assembly.objective(state.points)
+    summary: dict[str, Any] = {
+        "schema": 1,
+        "status": status,
+        "problem": assembly.formulation.name,
+        "run": str(run.folder),
+        "seed": options.seed,
+        "device": str(assembly.device),
+        "precision": options.precision,
+        "engine": choices.engine,
+        "parameters": objective.size,
+        "steps": state.step,
+        "time": {"total_s": 0.0, "train_s": state.elapsed},
+        "loss": objective.value(state.theta),
+    }
+    if solution.has_reference:
+        summary["errors"] = {name: asdict(e) for name, e in solution.errors().items()}
+    summary["residuals"] = solution.residuals(state.points)
+    if assembly.parameters.names:
+        summary["estimates"] = assembly.values(state.theta)
+    if math.isfinite(summary["loss"]) and status not in ("interrupted", "diverged"):
+        run.publish_fields(solution.on_grid(choices.grid))
+    summary["time"]["total_s"] = time.monotonic() - began
+    return Outcome(status, summary)

@@ -1,0 +1,197 @@
+"""Make the reference files of the problem library anew, and print how far each is to be trusted.
+
+    python problems/references/regenerate.py [NAME...] [--into FOLDER]
+
+`accuracy` in a file is the largest relative L2 difference that refining the space or the time discretisation
+makes; the checks printed after it compare with another method and with conserved quantities. Needs numpy,
+scipy and h5py. All files take about seven minutes on one core, nearly all of it for schrodinger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cole_hopf
+import etdrk4
+import h5py
+import inverse_data
+import numpy as np
+import split_step
+from fourier import Array
+
+INTERVALS = 256
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A solution on a grid: values have the coordinates' order; refinements and checks are relative."""
+
+    title: str
+    made_by: str
+    coordinates: Mapping[str, Array]
+    values: Mapping[str, Array]
+    refinements: Mapping[str, float]
+    checks: Mapping[str, float] = field(default_factory=dict)
+
+
+def difference(a: Array, b: Array) -> float:
+    """Relative L2 difference of a from b."""
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def drift(density: Array) -> float:
+    """Largest relative change in time of the integral over x of a periodic density (points, times)."""
+    total = density[:-1].sum(axis=0)
+    return float(np.abs(total - total[0]).max() / np.abs(density[:-1]).sum(axis=0).max())
+
+
+def burgers1d() -> Reference:
+    """Cole-Hopf."""
+    nu = 0.01 / np.pi
+    x, t = np.linspace(-1, 1, INTERVALS + 1), np.linspace(0, 1, 101)
+    u = cole_hopf.burgers_grid(x, t, nu)
+    return Reference(
+        title="Burgers' equation, nu = 0.01/pi, u(x, 0) = -sin(pi x)",
+        made_by="cole_hopf.py: Cole-Hopf integral, trapezoidal rule, 401 nodes",
+        coordinates={"x": x, "t": t},
+        values={"u": u},
+        refinements={
+            "twice the nodes": difference(u, cole_hopf.burgers_grid(x, t, nu, cole_hopf.trapezoid(801))),
+            "Gauss-Hermite": difference(u, cole_hopf.burgers_grid(x, t, nu, cole_hopf.gauss_hermite())),
+        },
+        checks={
+            "ETDRK4": difference(etdrk4.solve(etdrk4.burgers(nu), 2048, t, 80), u),
+            "odd symmetry": difference(-u[::-1], u),
+        },
+    )
+
+
+def allen_cahn() -> Reference:
+    """Fourier ETDRK4."""
+    t = np.linspace(0, 1, 101)
+    equation = etdrk4.allen_cahn()
+    u = etdrk4.solve(equation, 4096, t, 80)
+    return Reference(
+        title="Allen-Cahn equation, u_t = 1e-4 u_xx + 5 (u - u^3), u(x, 0) = x^2 cos(pi x), periodic",
+        made_by="etdrk4.py: Fourier ETDRK4, 4096 points, 8000 steps",
+        coordinates={"x": np.linspace(-1, 1, INTERVALS + 1), "t": t},
+        values={"u": u},
+        refinements={
+            "half the points": difference(etdrk4.solve(equation, 2048, t, 80), u),
+            "half the steps": difference(etdrk4.solve(equation, 4096, t, 40), u),
+        },
+        checks={"even symmetry": difference(u[::-1], u)},
+    )
+
+
+def kdv() -> Reference:
+    """Fourier ETDRK4."""
+    t = np.linspace(0, 1, 101)
+    equation = etdrk4.kdv()
+    u = etdrk4.solve(equation, 512, t, 400)
+    return Reference(
+        title="Korteweg-de Vries equation, u_t + u u_x + 0.022^2 u_xxx = 0, u(x, 0) = cos(pi x), periodic",
+        made_by="etdrk4.py: Fourier ETDRK4, 512 points, 40000 steps",
+        coordinates={"x": np.linspace(-1, 1, INTERVALS + 1), "t": t},
+        values={"u": u},
+        refinements={
+            "twice the points": difference(etdrk4.solve(equation, 1024, t, 400), u),
+            "half the steps": difference(etdrk4.solve(equation, 512, t, 200), u),
+        },
+        checks={"drift of mass": drift(u), "drift of momentum": drift(u**2)},
+    )
+
+
+def schrodinger() -> Reference:
+    """Split-step Fourier."""
+    t = np.linspace(0, np.pi / 2, 81)
+    h = split_step.solve(16384, t, 320)
+    return Reference(
+        title="Nonlinear Schrodinger equation, i h_t + h_xx/2 + |h|^2 h = 0, h(x, 0) = 2 sech(x), periodic",
+        made_by="split_step.py: fourth-order split-step Fourier, 16384 points, 25600 steps",
+        coordinates={"x": np.linspace(-5, 5, INTERVALS + 1), "t": t},
+        values={"h_real": h.real, "h_imag": h.imag},
+        refinements={
+            "half the steps": difference(split_step.solve(16384, t, 160), h),
+            "half the points, twice the steps": difference(split_step.solve(8192, t, 640), h),
+        },
+        checks={
+            "ETDRK4": difference(etdrk4.solve(etdrk4.schrodinger(), 16384, t, 160), h),
+            "even symmetry": difference(h[::-1], h),
+        },
+    )
+
+
+REFERENCES: dict[str, Callable[[], Reference]] = {
+    "burgers1d": burgers1d,
+    "allen_cahn": allen_cahn,
+    "kdv": kdv,
+    "schrodinger": schrodinger,
+}
+
+
+def file_bytes(reference: Reference) -> bytes:
+    """The HDF5 file: a 1-D dataset per coordinate, an N-D dataset per component, attributes at the root."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+        file.attrs["layout"] = "grid"
+        file.attrs["title"] = reference.title
+        file.attrs["made_by"] = reference.made_by
+        file.attrs["accuracy"] = float(f"{max(reference.refinements.values()):.1e}")
+        for name, values in {**reference.coordinates, **reference.values}.items():
+            file.create_dataset(
+                name, data=values, chunks=values.shape, compression="gzip", shuffle=True, fletcher32=True
+            )
+    return buffer.getvalue()
+
+
+def write_reference(name: str, folder: Path) -> None:
+    """Make one HDF5 reference and print what was measured."""
+    reference = REFERENCES[name]()
+    path = folder / f"{name}.h5"
+    path.write_bytes(file_bytes(reference))
+    print(f"{path.name}: {reference.made_by}, {path.stat().st_size / 1000:.0f} kB")
+    for kind in (reference.refinements, reference.checks):
+        for check, value in kind.items():
+            print(f"    {check}: {value:.1e}")
+
+
+def write_samples(folder: Path) -> None:
+    """Make burgers_inverse.csv and print how well it determines the parameters."""
+    table, noise = inverse_data.draw()
+    path = folder / "burgers_inverse.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["x", "t", "u_measured"])
+        writer.writerows([f"{value:.6f}" for value in row] for row in table)
+    print(f"{path.name}: {len(table)} samples, noise {inverse_data.NOISE:.1%} of the standard deviation of u")
+    estimates = inverse_data.identifiability(table, noise)
+    for parameter, deviation, shift in zip(("lam", "nu"), *estimates, strict=True):
+        print(f"    {parameter}: least standard deviation {deviation:.2%}, least squares off by {shift:+.2%}")
+
+
+def main() -> None:
+    """Make the named files, or all."""
+    parser = argparse.ArgumentParser(description="Make the reference files of the problem library anew.")
+    names = [*REFERENCES, "burgers_inverse"]
+    here = Path(__file__).parent
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; default: all")
+    parser.add_argument("--into", type=Path, default=here, help="folder; default: beside this script")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(names)
+    if unknown:
+        parser.error(f"no such reference: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    for name in arguments.names or names:
+        if name in REFERENCES:
+            write_reference(name, arguments.into)
+        else:
+            write_samples(arguments.into)
+
+
+if __name__ == "__main__":
+    main()
