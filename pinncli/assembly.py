@@ -115,7 +115,7 @@ class Assembly:
         return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
 
     def _by_residual(self, group: int, number: int, theta: Tensor) -> Sample:
-        """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, without replacement."""
+        """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, none taken twice."""
         assert self.resample is not None  # noqa: S101  (the caller has seen it)
         count = self.regions[group].count
         candidates = self._sample(group, CANDIDATES * count, self.method, number)
@@ -125,7 +125,9 @@ class Assembly:
         density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
         generator = torch.Generator().manual_seed(stream_seed(self.seed, number, f"rad/{group}"))
         # the n smallest of E/w, E exponential, are a weighted sample without replacement
-        exponential = -torch.rand(len(density), generator=generator, dtype=torch.float64).clamp_min(1e-300).log()
+        exponential = (
+            -torch.rand(len(density), generator=generator, dtype=torch.float64).clamp_min(1e-300).log()
+        )
         chosen = torch.topk(exponential / density, count, largest=False).indices.sort().values
         return candidates[chosen.to(self.device)]
 
@@ -145,6 +147,7 @@ def assemble(
         width=choices.network.width,
         depth=choices.network.depth,
         activation=choices.network.activation,
+        frequency=choices.network.frequency,
     )
     lap_axes = tuple(names.index(name) for name in problem.space)
     groups, regions = _groups(formulation, choices, device, dtype)
@@ -175,17 +178,19 @@ def _groups(
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
     """Conditions on the same points, in the order of the file."""
     members: dict[tuple[object, ...], list[ConditionTerms]] = {}
+    names = tuple(formulation.problem.coordinates)
     for terms in formulation.conditions:
         file = terms.data.file if terms.data else None
-        members.setdefault((terms.region.labels, terms.region.where, terms.points, file), []).append(terms)
-    names = tuple(formulation.problem.coordinates)
+        key = (terms.region.labels, terms.region.where, terms.points, file, _held(terms, names))
+        members.setdefault(key, []).append(terms)
     groups, regions = [], []
-    for together in members.values():
+    for (*_, held), together in members.items():
         first = together[0]
-        inside = first.region.labels == ("interior",)
-        count = first.points or (choices.interior if inside else choices.boundary)
-        if inside and not first.points and all(_fixed(terms, names) for terms in together):
-            count = choices.boundary
+        count = first.points or (
+            choices.interior if first.region.labels == ("interior",) else choices.boundary
+        )
+        if not first.points and held:
+            count = 1 if held == names else choices.boundary
         data = _data_sample(first, names, device, dtype) if first.data else None
         conditions = [Condition(t.name, t.residual, t.weight) for t in together]
         groups.append(Group.of("+".join(t.name for t in together), names, conditions))
@@ -193,10 +198,10 @@ def _groups(
     return tuple(groups), tuple(regions)
 
 
-def _fixed(terms: ConditionTerms, names: Sequence[str]) -> bool:
-    """Whether every unknown is evaluated with some coordinate held, so that fewer points do."""
-    used = {site for site, _ in terms.residual.partials}
-    return all(terms.residual.sites[site].replacements for site in used) and len(names) > 1
+def _held(terms: ConditionTerms, names: Sequence[str]) -> tuple[str, ...]:
+    """The coordinates held at every evaluation of an unknown, as `x` in u(x=0) = u(x=1)."""
+    sites = [{n for n, _ in terms.residual.sites[k].replacements} for k, _ in terms.residual.partials]
+    return tuple(name for name in names if sites and all(name in site for site in sites))
 
 
 def _data_sample(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ from pinncli.weighting import row_scales
 
 JACOBIAN_BYTES = 1 << 26
 """Largest Jacobian block held at a time."""
+
+GRAM_STRIPS = 4
+"""Strips of the Gram matrix, which is symmetric."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +152,9 @@ class Objective:
         for r, transposed in self._jacobians(theta):
             value += 0.5 * r.dot(r)
             gradient += transposed @ r
-            matrix.addmm_(transposed, transposed.t())
-        return float(value), gradient, matrix
+            _add_lower(matrix, transposed)
+        lower = matrix.tril(-1)
+        return float(value), gradient, lower + lower.t() + torch.diag(matrix.diagonal())
 
     def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
         """J^T w (p,) for w (r,)."""
@@ -171,7 +176,9 @@ class Objective:
             r = torch.cat(rows)
             w = torch.zeros_like(r, requires_grad=True)
             (pulled,) = torch.autograd.grad(r, leaf, w, create_graph=True, materialize_grads=True)
-            parts.append(torch.autograd.grad(pulled.dot(v), w)[0] if pulled.requires_grad else torch.zeros_like(r))
+            parts.append(
+                torch.autograd.grad(pulled.dot(v), w)[0] if pulled.requires_grad else torch.zeros_like(r)
+            )
         return torch.cat(parts)
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
@@ -238,12 +245,14 @@ class Objective:
         for block, scales in zip(self.blocks, self.scales, strict=True):
             yield rule(block, scales, theta)
 
-    def _batched_jacobian(self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor) -> tuple[Tensor, Tensor]:
+    def _batched_jacobian(
+        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Row by row reverse mode, rows batched; for any engine."""
         leaf = theta.detach().requires_grad_()
         r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
         rows = []
-        for selected in torch.eye(len(r), dtype=r.dtype, device=r.device).split(64):
+        for selected in torch.split(torch.eye(len(r), dtype=r.dtype, device=r.device), 64):
             (part,) = torch.autograd.grad(
                 r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
             )
@@ -255,17 +264,24 @@ class Objective:
     ) -> tuple[Tensor, Tensor]:
         """One backward pass per residual component: points are independent, so a pass serves them all."""
         size = self.network.size
-        theta = theta.detach()
+        theta = theta.detach().clone()  # a layer's place in theta is its storage offset: theta starts at zero
         with torch.enable_grad():
-            recorded = [self.engine.recorded(self.network, theta[:size], c.points, c.wanted) for c in block.calls]
+            recorded = [
+                self.engine.recorded(self.network, theta[:size], c.points, c.wanted) for c in block.calls
+            ]
             raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
             values = [self.parameters.values(raw) for raw in raws]
             rows = block.rows([result for result, _ in recorded], values)
-            rows = [[row * f for row, f in zip(part, fs, strict=True)] for part, fs in zip(rows, scales, strict=True)]
+            rows = [
+                [row * f for row, f in zip(part, fs, strict=True)]
+                for part, fs in zip(rows, scales, strict=True)
+            ]
         starts = _starts(rows)
         r = torch.cat([row.detach() for part in rows for row in part])
         transposed = theta.new_zeros((self.size, len(r)))
-        leaves = [record.outputs for _, tape in recorded for record in tape] + (raws if len(theta) > size else [])
+        leaves = [record.outputs for _, tape in recorded for record in tape] + (
+            raws if len(theta) > size else []
+        )
         passes = max(len(part) for part in rows)
         for k in range(passes):
             with torch.enable_grad():
@@ -273,7 +289,9 @@ class Objective:
             if not total.requires_grad:
                 continue
             cotangents = list(
-                torch.autograd.grad(total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True)
+                torch.autograd.grad(
+                    total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
+                )
             )
             for call, (_, tape) in zip(block.calls, recorded, strict=True):
                 mine, cotangents = cotangents[: len(tape)], cotangents[len(tape) :]
@@ -282,7 +300,9 @@ class Objective:
                 for use in call.uses:
                     if k < len(rows[use.segment]):
                         start = starts[use.segment][k]
-                        transposed[:size, start : start + use.stop - use.start] += columns[:, use.start : use.stop]
+                        transposed[:size, start : start + use.stop - use.start] += columns[
+                            :, use.start : use.stop
+                        ]
             for s, cotangent in enumerate(cotangents):
                 if k < len(rows[s]):
                     start = starts[s][k]
@@ -295,6 +315,14 @@ def _gradient(scalar: Tensor, leaf: Tensor) -> Tensor:
         return torch.zeros_like(leaf)
     (gradient,) = torch.autograd.grad(scalar, leaf, materialize_grads=True)
     return gradient
+
+
+def _add_lower(matrix: Tensor, rows: Tensor) -> None:
+    """Add rows rows^T into the lower triangle of `matrix`, strip by strip: nearly half the work saved."""
+    p = len(matrix)
+    edges = [p * k // GRAM_STRIPS for k in range(GRAM_STRIPS + 1)]
+    for start, stop in pairwise(edges):
+        matrix[start:stop, :stop].addmm_(rows[start:stop], rows[:stop].t())
 
 
 def _scale(rows: Sequence[Sequence[Tensor]], scales: Sequence[Sequence[float]]) -> list[Tensor]:

@@ -47,7 +47,7 @@ TORCH: Mapping[str, Callable[..., Any]] = {
     "heaviside": lambda x: 0.5 * (torch.sign(x) + 1.0),
     "min": lambda a, b: torch.minimum(*_pair(a, b)),
     "max": lambda a, b: torch.maximum(*_pair(a, b)),
-    "where": lambda c, a, b: torch.where(c, a, b),
+    "where": torch.where,
     "less": lambda a, b: a < b,
     "less_equal": lambda a, b: a <= b,
     "and": lambda a, b: a & b,
@@ -68,9 +68,15 @@ def _pair(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
 
 def run_program(program: Program, value_of: Callable[[Input], Any], points: Tensor) -> list[Tensor]:
     """The program's outputs at `points` (n, d), each (n,), with inputs from `value_of`."""
-    outputs = program.run([value_of(i) for i in program.inputs], TORCH)
+
+    def where(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
+        """Of two numbers torch.where would make float32, whatever the precision of the points."""
+        return torch.where(condition, torch.as_tensor(a, dtype=points.dtype, device=points.device), b)
+
+    outputs = program.run([value_of(i) for i in program.inputs], {**TORCH, "where": where})
     return [
-        out.expand(len(points)) if isinstance(out, Tensor) else points.new_full((len(points),), float(out)) for out in outputs
+        out.expand(len(points)) if isinstance(out, Tensor) else points.new_full((len(points),), float(out))
+        for out in outputs
     ]
 
 
@@ -146,7 +152,9 @@ class Group:
             return sample.points
         points = sample.points.clone()
         for name, program in replaced:
-            points[:, self.coordinates.index(name)] = run_on_coordinates(program, sample.points, self.coordinates)[0]
+            points[:, self.coordinates.index(name)] = run_on_coordinates(
+                program, sample.points, self.coordinates
+            )[0]
         return points
 
     def rows(
@@ -237,5 +245,6 @@ class Block:
                 wanted = self.segments[use.segment].group.wanted[use.site]
                 partials[use.segment][use.site] = {p: result[p][use.start : use.stop] for p in wanted}
         return [
-            segment.group.rows(segment.sample, partials[s], parameters[s]) for s, segment in enumerate(self.segments)
+            segment.group.rows(segment.sample, partials[s], parameters[s])
+            for s, segment in enumerate(self.segments)
         ]

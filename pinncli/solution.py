@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pinncli.assembly import Assembly
@@ -63,7 +64,9 @@ class Solution:
         found: dict[str, list[Array]] = {name: [] for name in names}
         with torch.no_grad():
             for chunk in _chunks(points):
-                values = a.engine.partials(a.network, self.theta[: a.network.size], self._tensor(chunk), wanted)
+                values = a.engine.partials(
+                    a.network, self.theta[: a.network.size], self._tensor(chunk), wanted
+                )
                 for partial, value in values.items():
                     found[partial.component].append(_numpy(value))
         return {name: np.concatenate(parts) for name, parts in found.items()}
@@ -72,7 +75,8 @@ class Solution:
         """The reference (n,) of every component that has one, by formula or by interpolation of its grid."""
         formulation = self.assembly.formulation
         found = {
-            name: _run(program, points, self.assembly.coordinates) for name, program in formulation.exact.items()
+            name: _run(program, points, self.assembly.coordinates)
+            for name, program in formulation.exact.items()
         }
         data = formulation.reference
         if data is not None and data.gridded:
@@ -140,7 +144,9 @@ class Solution:
         points = grid_points([axes[name] for name in order])
         points = points[:, [order.index(name) for name in axes]]
         shape = tuple(len(axes[name]) for name in order)
-        fields = {name: values.reshape(shape) for name, values in self._fields(points).items()}
+        fields: dict[str, NDArray[np.floating]] = {
+            name: values.reshape(shape) for name, values in self._fields(points).items()
+        }
         letters = dict(zip([n for n in axes if n != self.problem.time], "XYZ", strict=False))
         if self.problem.time:
             letters[self.problem.time] = "T"
@@ -155,7 +161,9 @@ class Solution:
 
     def at_points(self, columns: Mapping[str, Array]) -> PointSet:
         """All fields at scattered points, one column (n,) per coordinate."""
-        points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in self.assembly.coordinates], axis=1)
+        points = np.stack(
+            [np.asarray(columns[name], dtype=np.float64) for name in self.assembly.coordinates], axis=1
+        )
         fields = self._fields(points)
         return PointSet(
             title=self.problem.title,
@@ -173,10 +181,10 @@ class Solution:
             raise UsageError(f"--at {name}={at[name]:g}: {name} lies in [{low:g}, {high:g}]")
         return np.array([at[name]])
 
-    def _fields(self, points: Array) -> dict[str, Array]:
+    def _fields(self, points: Array) -> dict[str, NDArray[np.floating]]:
         values = self.components(points)
         reference = self.reference(points)
-        fields = dict(values)
+        fields: dict[str, NDArray[np.floating]] = dict(values)
         fields |= self._definitions(points)
         for name, true in reference.items():
             fields[f"reference_{name}"] = true
@@ -188,7 +196,9 @@ class Solution:
         if not conditions:
             return {}
         group = Group.of("definitions", self.assembly.coordinates, conditions)
-        return {_part(n, k, c): v for n, rows in self._rows(group, points).items() for k, c, v in _numbered(rows)}
+        return {
+            _part(n, k, c): v for n, rows in self._rows(group, points).items() for k, c, v in _numbered(rows)
+        }
 
     def _residual_maps(self, points: Array) -> dict[str, Array]:
         fields: dict[str, Array] = {}
@@ -217,14 +227,14 @@ class Solution:
     def _tensor(self, points: Array) -> Tensor:
         return torch.tensor(points, dtype=self.assembly.dtype, device=self.assembly.device)
 
-    def _units(self, fields: Mapping[str, Array]) -> dict[str, str]:
+    def _units(self, fields: Iterable[str]) -> dict[str, str]:
         units = {name: c.units for name, c in self.problem.coordinates.items()}
         for name in fields:
             unknown = self.problem.unknowns.get(_unknown_of(name))
             units[name] = unknown.units if unknown and not name.startswith("residual_") else "1"
         return units
 
-    def _long_names(self, fields: Mapping[str, Array]) -> dict[str, str]:
+    def _long_names(self, fields: Iterable[str]) -> dict[str, str]:
         names = {name: c.long_name or name for name, c in self.problem.coordinates.items()}
         for name in fields:
             unknown = self.problem.unknowns.get(_unknown_of(name))
@@ -256,7 +266,7 @@ def _chunks(points: Array) -> list[Array]:
 
 
 def _numpy(tensor: Tensor) -> Array:
-    return tensor.detach().cpu().numpy()  # type: ignore[no-any-return]
+    return tensor.detach().cpu().numpy()
 
 
 def _rms(values: Tensor) -> float:

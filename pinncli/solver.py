@@ -23,7 +23,7 @@ from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
 from pinncli.problem.terms import Formulation
-from pinncli.runs import Run
+from pinncli.runs.store import Run
 from pinncli.solution import ROUGH_ERRORS, Solution
 from pinncli.training import (
     LoopState,

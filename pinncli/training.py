@@ -144,7 +144,12 @@ def train(
             if setup.target is not None and record.error is not None and record.error <= setup.target:
                 yield record, state
                 return "target", state
-            if not ended and stage.redraw and state.stage_step % stage.redraw == 0 and state.stage_step < stage.steps:
+            if (
+                not ended
+                and stage.redraw
+                and state.stage_step % stage.redraw == 0
+                and state.stage_step < stage.steps
+            ):
                 state, objective = _redraw(setup, stage, objective, state)
                 record = replace(record, event="; ".join(filter(None, (record.event, "points redrawn"))))
             over = ended or state.stage_step >= stage.steps
@@ -181,7 +186,7 @@ def _next_stage(state: LoopState) -> LoopState:
 def _step(
     setup: Setup, stage: Stage, objective: Objective, state: LoopState
 ) -> tuple[LoopState, StepRecord, bool]:
-    """One optimiser step, rolled back where it is not finite; the last value says whether the stage is over."""
+    """One optimiser step, rolled back where it is not finite; last comes whether the stage is over."""
     theta, inner, info = stage.optimiser.step(objective, state.theta, state.optimiser)
     event, ended = "", False
     counted = replace(state, step=state.step + 1, stage_step=state.stage_step + 1)
@@ -211,7 +216,13 @@ def _progress(stage: Stage, state: LoopState, info: StepInfo) -> tuple[LoopState
 
 
 def _record(
-    setup: Setup, objective: Objective, state: LoopState, info: StepInfo, stage: Stage, event: str, ended: bool
+    setup: Setup,
+    objective: Objective,
+    state: LoopState,
+    info: StepInfo,
+    stage: Stage,
+    event: str,
+    ended: bool,
 ) -> StepRecord:
     measured = state.stage_step % stage.measure == 0 or state.step == 1 or ended
     return StepRecord(
@@ -237,16 +248,24 @@ def _redraw(
     objective = setup.objective(points)
     inner = stage.optimiser.refresh(objective, state.theta, state.optimiser)
     state = replace(
-        state, points=points, optimiser=inner, draw=state.draw + 1, marked_value=math.inf, marked_step=state.stage_step
+        state,
+        points=points,
+        optimiser=inner,
+        draw=state.draw + 1,
+        marked_value=math.inf,
+        marked_step=state.stage_step,
     )
     return state, objective
 
 
 def state_to_tree(state: LoopState) -> dict[str, Any]:
     """A `LoopState` as nested dictionaries of tensors and numbers."""
-    tree: dict[str, Any] = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in ("points", "optimiser")}
+    tree: dict[str, Any] = {
+        f.name: getattr(state, f.name) for f in fields(state) if f.name not in ("points", "optimiser")
+    }
     tree["points"] = {
-        str(k): {"points": s.points, "normals": s.normals, "columns": dict(s.columns)} for k, s in enumerate(state.points)
+        str(k): {"points": s.points, "normals": s.normals, "columns": dict(s.columns)}
+        for k, s in enumerate(state.points)
     }
     inner = state.optimiser
     tree["optimiser"] = None if inner is None else {f.name: getattr(inner, f.name) for f in fields(inner)}
@@ -262,7 +281,8 @@ def tree_to_state(tree: dict[str, Any], stages: Sequence[Stage], device: torch.d
     values = {f.name: place(tree[f.name]) for f in fields(LoopState) if f.name not in ("points", "optimiser")}
     samples = [tree["points"][str(k)] for k in range(len(tree["points"]))]
     values["points"] = tuple(
-        Sample(place(s["points"]), place(s["normals"]), {n: place(c) for n, c in s["columns"].items()}) for s in samples
+        Sample(place(s["points"]), place(s["normals"]), {n: place(c) for n, c in s["columns"].items()})
+        for s in samples
     )
     if tree["optimiser"] is not None:
         state_type = stages[values["stage"]].optimiser.state_type

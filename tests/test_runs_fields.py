@@ -80,7 +80,9 @@ def read_vtk(path):
         reader.Update()
         image = reader.GetOutputDataObject(0)
         data = image.GetPointData()
-        arrays = {data.GetArrayName(i): vtk_to_numpy(data.GetArray(i)) for i in range(data.GetNumberOfArrays())}
+        arrays = {
+            data.GetArrayName(i): vtk_to_numpy(data.GetArray(i)) for i in range(data.GetNumberOfArrays())
+        }
         steps.append((image, arrays))
     return steps, times
 
@@ -108,7 +110,7 @@ def test_layout(tmp_path):
         for name in ("t", "y", "x", "u", "a_late_name"):
             dataset = file[name]
             assert dataset.fletcher32 and dataset.shuffle and dataset.compression_opts == 4
-            assert not h5py.check_string_dtype(dataset.attrs.get_id("units").dtype).length is None
+            assert h5py.check_string_dtype(dataset.attrs.get_id("units").dtype).length is not None
         assert file["VTKHDF/PointData"].get("u", getlink=True).path == "/u"
         assert file["VTKHDF/Steps"].get("Values", getlink=True).path == "/t"
         assert file["VTKHDF"].attrs.get_id("Type").dtype == np.dtype("S9")
@@ -145,7 +147,7 @@ def test_complex_and_uneven(tmp_path):
         export(given, tmp_path / "a.vtkhdf", "vtkhdf")
     with pytest.raises(UsageError, match="evenly spaced"):
         export(field_set("t"), tmp_path / "a.vtkhdf", "vtkhdf")
-    with pytest.raises(UsageError, match="ends in .vtkhdf"):
+    with pytest.raises(UsageError, match=r"ends in \.vtkhdf"):
         export(field_set("x"), tmp_path / "a.h5", "vtkhdf")
     with pytest.raises(UsageError, match="no format; choose one of hdf5, netcdf"):
         export(given, tmp_path / "a", "xml")

@@ -86,7 +86,9 @@ def test_what_reads_back_differently_is_not_published(tmp_path, monkeypatch):
 def test_only_regular_files_are_replaced(tmp_path, kind):
     target, path = tmp_path / "precious", tmp_path / "file"
     target.write_bytes(b"precious")
-    {"folder": path.mkdir, "link": lambda: path.symlink_to(target), "special file": lambda: os.mkfifo(path)}[kind]()
+    {"folder": path.mkdir, "link": lambda: path.symlink_to(target), "special file": lambda: os.mkfifo(path)}[
+        kind
+    ]()
     with pytest.raises(OutputError, match=f"a {kind} is in the way"):
         Files().write_atomic(path, b"new")
     with pytest.raises((OutputError, StorageError)):
@@ -143,9 +145,12 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
-    if mount is None or subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
-    ).returncode:
+    if (
+        mount is None
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False, capture_output=True
+        ).returncode
+    ):
         pytest.skip("mounting a tmpfs is not permitted here")
     yield folder
     subprocess.run(["umount", folder], check=True)
@@ -154,7 +159,9 @@ def small_disk(tmp_path):
 def test_full_disk(small_disk):
     path = small_disk / "file"
     Files().write_atomic(path, b"old" * 1000)
-    with pytest.raises(StorageError, match="cannot write 300,000 bytes: No space left on device; .* free some"):
+    with pytest.raises(
+        StorageError, match=r"cannot write 300,000 bytes: No space left on device; .* free some"
+    ):
         Files().write_atomic(path, bytes(300_000))
     assert path.read_bytes() == b"old" * 1000 and not leftovers(small_disk)
 

@@ -1,10 +1,12 @@
 """The run directory: started, continued, finished, refused, replaced; one writer at a time."""
 
+import hashlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import filelock
@@ -19,6 +21,7 @@ from pinncli.runs.files import Files
 from pinncli.runs.folder import RUN_FILES, default_folder, locate
 from pinncli.runs.lease import LEASE_NAME, Lease
 from pinncli.runs.store import Run
+from pinncli.runs.strictjson import canonical, loads
 
 TEXT = 'title = "Wärme"\n[coordinates]\nx = [0, 1]\n'
 OPTIONS = {"seed": 0, "device": "cpu", "precision": "float64"}
@@ -29,6 +32,10 @@ POINTS = PointSet("", {"x": np.arange(3.0)}, {"u": np.arange(3.0)}, {}, {})
 def create(folder, text=TEXT, **changes):
     keywords = {key: changes.pop(key) for key in ("force", "resume", "argv", "files") if key in changes}
     return Run.create(folder, "heat", text, OPTIONS | changes, **keywords)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def snapshot(folder):
@@ -48,7 +55,7 @@ def finished(tmp_path):
 
 
 def test_a_finished_run_holds_everything(finished):
-    assert sorted(os.listdir(finished)) == sorted(RUN_FILES)
+    assert names(finished) == sorted(RUN_FILES)
     run = Run.open(finished)
     assert run.finished and run.problem_text == TEXT and run.manifest.options == OPTIONS
     assert run.manifest.summary == {"loss": 0.25, "errors": {"u": None}}
@@ -68,7 +75,11 @@ def test_the_same_command_on_a_finished_run_returns_it_and_writes_nothing(finish
     for resume in ("auto", "must"):
         with create(finished, resume=resume) as run:
             assert run.finished
-            for write in (lambda: run.append({}), lambda: run.save_checkpoint({}), lambda: run.finish("target", {})):
+            for write in (
+                lambda: run.append({}),
+                lambda: run.save_checkpoint({}),
+                lambda: run.finish("target", {}),
+            ):
                 with pytest.raises(OutputError, match="open for reading only"):
                     write()
     assert snapshot(finished) == before
@@ -146,8 +157,7 @@ def test_force_replaces_a_run_and_leaves_what_is_not_its_own(finished):
     (finished / "notes.txt").write_text("mine")
     with create(finished, "new text", force=True) as run:
         assert run.load_checkpoint() is None and run.history() == []
-    names = {"run.json", "problem.toml", "history.jsonl", "notes.txt"}
-    assert set(os.listdir(finished)) == names
+    assert names(finished) == ["history.jsonl", "notes.txt", "problem.toml", "run.json"]
     assert Run.open(finished).problem_text == "new text"
 
 
@@ -165,7 +175,9 @@ def test_force_replaces_a_damaged_run_but_never_a_foreign_folder(finished, tmp_p
             create(foreign, force=force)
     (foreign / "run.json").rename(foreign / "problem.toml")
     for force in (False, True):
-        with pytest.raises(OutputError, match=r"not empty and not a run \(problem.toml\); nothing was touched"):
+        with pytest.raises(
+            OutputError, match=r"not empty and not a run \(problem.toml\); nothing was touched"
+        ):
             create(foreign, force=force)
     assert snapshot(foreign) == {Path("problem.toml"): b'{"my": "own"}'}
 
@@ -187,10 +199,12 @@ def test_places_where_no_run_can_be(tmp_path):
 def test_an_empty_folder_and_one_that_a_crash_left_are_used(tmp_path):
     (tmp_path / LEASE_NAME).write_text("filelock/2\npid=999999\n")
     (tmp_path / ".run.json.0123abcd.part").write_text("{")
-    os.utime(tmp_path / LEASE_NAME, (0, 0))
+    (tmp_path / f"{LEASE_NAME}.break.1.0").write_text("filelock/2\n")
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
     with create(tmp_path):
         pass
-    assert sorted(os.listdir(tmp_path)) == ["problem.toml", "run.json"]
+    assert names(tmp_path) == ["problem.toml", "run.json"]
 
 
 def test_open_tells_absent_from_foreign(finished, tmp_path):
@@ -228,9 +242,6 @@ def test_files_of_another_run_are_refused(finished, tmp_path):
 
 
 def test_a_newer_major_format_is_refused_and_a_newer_minor_one_read(finished):
-    from pinncli.runs.strictjson import canonical, loads
-    import hashlib
-
     path = finished / "run.json"
     for version, refused in (("1.7", False), ("2.0", True), ("x", True)):
         content = loads(path.read_bytes(), "")
@@ -284,7 +295,7 @@ def test_a_holder_on_another_host_is_watched_for_a_heartbeat(tmp_path):
     path.write_text(marker.replace(f"host={mine}", "host=elsewhere"))
     Lease.acquire(Files(), tmp_path, seconds=0.5).release()
     path.write_text(marker.replace(f"host={mine}", "host=elsewhere").replace("duration=0.5", "duration=9.0"))
-    with pytest.raises(OutputError, match="in use by process .* on elsewhere"):
+    with pytest.raises(OutputError, match=r"in use by process .* on elsewhere"):
         Lease.acquire(Files(), tmp_path, seconds=0.5)
 
 
@@ -304,8 +315,6 @@ def test_whoever_lost_the_lease_writes_no_more(tmp_path):
     lease = Lease.acquire(Files(), tmp_path, seconds=0.3)
     lease.check()
     (tmp_path / LEASE_NAME).unlink()
-    import time
-
     for _ in range(100):
         time.sleep(0.05)
         try:

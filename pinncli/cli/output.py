@@ -46,8 +46,12 @@ def note(text: str) -> None:
 
 
 def result_table(renderable: RenderableType) -> None:
-    """Draw a table or other renderable on stdout."""
-    console(stderr=False).print(renderable)
+    """Draw a table or other renderable on stdout, without blanks at the ends of lines."""
+    screen = console(stderr=False)
+    with screen.capture() as captured:
+        screen.print(renderable)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    sys.stdout.flush()
 
 
 def console(stderr: bool) -> Console:

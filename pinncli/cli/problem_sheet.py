@@ -28,14 +28,12 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
         parts += _section("Equations", _equations(report.formulation))
         parts += _section("Conditions", _conditions(report.formulation, report.plan))
         parts += _section("Known values", _known(report.formulation))
+    if report.choices is not None:
+        parts += _section("Solved with", _choices(report.choices))
+        parts += _section("Why", [_text(f"- {reason}") for reason in report.choices.reasons])
     if report.formulation is not None and report.plan is not None:
-        from pinncli.problem.defaults import choose
-
-        choices = choose(report.formulation)
-        parts += _section("Solved with", _choices(choices))
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
         parts += _section("Memory", [_memory(report.plan)])
-        parts += _section("Why", [_text(f"- {reason}") for reason in choices.reasons])
     return Group(*parts)
 
 
@@ -129,7 +127,7 @@ def _choices(choices: Choices) -> Iterator[RenderableType]:
     )
     stages = ", then ".join(f"{stage.steps} steps of {stage.optimiser.kind}" for stage in choices.stages)
     table.add_row("training", stages)
-    table.add_row("output grid", " x ".join(f"{n} {name}" for name, n in choices.grid.items()))
+    table.add_row("output grid", ", ".join(f"{name}={n}" for name, n in choices.grid.items()))
     yield table
 
 
@@ -151,18 +149,10 @@ def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableTyp
 
 
 def _memory(plan: Plan) -> RenderableType:
+    from pinncli.problem.checks import gibibytes
+
     part, most = max(plan.memory.items(), key=lambda item: item[1], default=("", 0))
-    return _text(f"about {byte_size(plan.total_memory)}, most of it for {part} ({byte_size(most)})")
-
-
-def byte_size(count: int) -> str:
-    """`12.3 MiB`."""
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    return _text(f"about {gibibytes(plan.total_memory)}, most of it for {part} ({gibibytes(most)})")
 
 
 def choices_facts(choices: Choices) -> Mapping[str, Any]:
@@ -178,8 +168,10 @@ def choices_facts(choices: Choices) -> Mapping[str, Any]:
 
 
 def _grid() -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
+    for _ in range(3):
+        table.add_column(overflow="fold")
     return table
 
 

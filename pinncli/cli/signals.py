@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -20,13 +20,15 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 @contextmanager
 def stop_requests(
-    environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
+    announce: bool,
+    environment: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[Callable[[], str | None]]:
     """Catch the stop signals while the context lasts; yields `stop`.
 
     The first signal is remembered, so that the step in hand is finished and saved. A second one
-    leaves at once with 128 + its number. A batch job's end (`SLURM_JOB_END_TIME`) counts as a
-    signal that comes `DEADLINE_MARGIN` seconds early.
+    leaves at once with 128 + its number; `announce` says so on stderr. A batch job's end
+    (`SLURM_JOB_END_TIME`) counts as a signal that comes `DEADLINE_MARGIN` seconds early.
     """
     received: list[str] = []
     deadline = _job_end(environment)
@@ -36,6 +38,8 @@ def stop_requests(
         if received:
             _leave(number)
         received.append(signal.Signals(number).name)
+        if announce:
+            _say(f"{received[0]}: finishing the step, then saving; a second signal leaves at once\n")
 
     def stop() -> str | None:
         if received:
@@ -57,5 +61,11 @@ def _job_end(environment: Mapping[str, str]) -> float:
 
 def _leave(number: int) -> None:
     if sys.stderr.isatty():
-        os.write(2, _SHOW_CURSOR.encode())
+        _say(_SHOW_CURSOR)
     os._exit(128 + number)
+
+
+def _say(text: str) -> None:
+    """Write on stderr in a signal handler, where Python's streams may be in the middle of a write."""
+    with suppress(OSError):
+        os.write(2, text.encode())

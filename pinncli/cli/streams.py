@@ -21,18 +21,20 @@ _EVERY_ERROR = frozenset(errno.errorcode)
 
 
 class SurvivingFile(io.FileIO):
-    """A file descriptor whose writes are dropped after one of the `forgiven` errors."""
+    """A file descriptor whose failed writes are dropped; an error that is not `forgiven` is raised, once."""
 
     def __init__(self, descriptor: int, forgiven: frozenset[int]) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self._forgiven = forgiven
+        self._failed = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write, or drop the data when nobody can read it any more."""
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno not in self._forgiven:
+            if error.errno not in self._forgiven and not self._failed:
+                self._failed = True
                 raise
             return memoryview(data).nbytes
 

@@ -15,12 +15,14 @@ from pinncli.cli.progress import duration, number
 if TYPE_CHECKING:
     from pinncli.problem.library import Entry
 
+_WIDTH_FOR_TAGS = 60
 _ORIGINS = {"folder": "./problems", "environment": "$PINNCLI_PROBLEMS", "shipped": "shipped with pinncli"}
 
 
-def library_table(entries: Sequence[Entry]) -> Table:
-    """Problems grouped by where they come from: name, title, tags."""
-    table = plain_table("problem", "title", "tags")
+def library_table(entries: Sequence[Entry], width: int) -> Table:
+    """Problems grouped by where they come from: name, title, and tags where the screen is wide enough."""
+    table = plain_table("problem", "title", *(["tags"] if width >= _WIDTH_FOR_TAGS else []))
+    table.columns[0].no_wrap = True
     for origin, heading in _ORIGINS.items():
         group = [entry for entry in entries if entry.origin == origin]
         if group and len({entry.origin for entry in entries}) > 1:
@@ -29,7 +31,9 @@ def library_table(entries: Sequence[Entry]) -> Table:
             title = Text(clean(entry.title))
             if entry.error:
                 title = Text(f"cannot be used: {clean(entry.error)}", style="red")
-            table.add_row(Text(clean(entry.name), style="bold cyan"), title, clean(", ".join(entry.tags)))
+            name, tags = Text(clean(entry.name), style="bold cyan"), Text(clean(", ".join(entry.tags)))
+            cells = [name, title, tags]
+            table.add_row(*cells[: len(table.columns)])
     return table
 
 

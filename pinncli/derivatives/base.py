@@ -10,7 +10,6 @@ from torch import Tensor
 from pinncli.derivatives.jet import LinearRecord
 from pinncli.language.partials import Partial
 
-
 NetworkFunction = Callable[[Tensor, Any], Any]
 """theta (p,) and points (n, d), a tensor or a jet, to components (n, m) of the same type."""
 
@@ -18,7 +17,9 @@ NetworkFunction = Callable[[Tensor, Any], Any]
 class Engine(Protocol):
     """Computes partial derivatives of a network's components with respect to the coordinates."""
 
-    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+    def partials(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         ...
 

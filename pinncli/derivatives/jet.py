@@ -68,7 +68,11 @@ class Jet:
 
     @classmethod
     def __torch_function__(
-        cls, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+        cls,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         rule = RULES.get(func)
         if rule is None:
@@ -104,7 +108,7 @@ def _add(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
     if isinstance(a, Jet) and isinstance(b, Jet):
         return a._like(a.channels + b.channels)
     jet, constant = (a, b) if isinstance(a, Jet) else (b, a)
-    assert isinstance(jet, Jet)  # noqa: S101  (narrowing: one of the two is a jet, or we were not called)
+    assert isinstance(jet, Jet) and not isinstance(constant, Jet)  # noqa: S101  (one of two is a jet)
     value = (jet.channels[0] + _per_feature(constant)).unsqueeze(0)
     return jet._like(torch.cat([value, jet.channels[1:]]))
 
@@ -116,10 +120,13 @@ def _subtract(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
 def _multiply(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
     if isinstance(a, Jet) and isinstance(b, Jet):
         x, y = a.channels, b.channels
-        rows = [sum((c * x[i] * y[j] for c, i, j in terms[1:]), terms[0][0] * x[terms[0][1]] * y[terms[0][2]]) for terms in a.index.leibniz]
+        rows = [
+            sum((c * x[i] * y[j] for c, i, j in terms[1:]), terms[0][0] * x[terms[0][1]] * y[terms[0][2]])
+            for terms in a.index.leibniz
+        ]
         return a._like(torch.stack(rows))
     jet, constant = (a, b) if isinstance(a, Jet) else (b, a)
-    assert isinstance(jet, Jet)  # noqa: S101
+    assert isinstance(jet, Jet) and not isinstance(constant, Jet)  # noqa: S101
     return jet._like(jet.channels * _per_feature(constant))
 
 
@@ -136,7 +143,7 @@ def _cat(jets: Sequence[Jet], dim: int = 0) -> Jet:
 
 def _linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
     if jet.fused:
-        outputs = _Linear.apply(jet.channels, weight, bias)
+        outputs = _Linear.apply(jet.channels, weight, bias)  # type: ignore[no-untyped-call]
     else:
         outputs = torch.matmul(weight, jet.channels)
         if bias is not None:
@@ -153,7 +160,7 @@ def _elementwise(name: str) -> Callable[..., Jet]:
         if any(value not in (False, "none") for value in options.values()):
             raise ValueError(f"{name} of a jet takes no options, not {options}")
         if jet.fused:
-            return jet._like(_Compose.apply(jet.channels, name, jet.index))
+            return jet._like(_Compose.apply(jet.channels, name, jet.index))  # type: ignore[no-untyped-call]
         return jet._like(_compose_plain(jet.channels, name, jet.index))
 
     return rule
@@ -207,7 +214,11 @@ class _Compose(torch.autograd.Function):
         h, out = ctx.saved_tensors
         index: JetIndex = ctx.index
         order = index.order + 1
-        f = FROM_VALUE[ctx.name](out[0], order) if ctx.name in FROM_VALUE else ELEMENTWISE[ctx.name](h[0], order)
+        f = (
+            FROM_VALUE[ctx.name](out[0], order)
+            if ctx.name in FROM_VALUE
+            else ELEMENTWISE[ctx.name](h[0], order)
+        )
         result = grad * f[1]
         if index.size > 1:
             inner = grad[1] * h[1]
@@ -220,7 +231,9 @@ class _Compose(torch.autograd.Function):
                 weighted = grad[alpha] * f[k]
                 for monomial in monomials:
                     for channel, power in monomial.factors:
-                        result[channel].addcmul_(weighted, _rest(monomial, channel, h), value=monomial.coefficient * power)
+                        result[channel].addcmul_(
+                            weighted, _rest(monomial, channel, h), value=monomial.coefficient * power
+                        )
         return result, None, None
 
 

@@ -71,10 +71,12 @@ class JetIndex:
 
     @cached_property
     def composition(self) -> tuple[tuple[tuple[int, tuple[Monomial, ...]], ...], ...]:
-        """Per channel, the terms (k, monomials) of f^(k) for k >= 2; f' always multiplies the channel itself."""
+        """Per channel, the terms (k, monomials) of f^(k), k >= 2; f' always multiplies the channel itself."""
         rules = [_partitions(index, self.position) for index in self.indices]
         if self.lap_axes:
-            squares = tuple(Monomial(1.0, ((self.position[unit(self.dimension, i)], 2),)) for i in self.lap_axes)
+            squares = tuple(
+                Monomial(1.0, ((self.position[unit(self.dimension, i)], 2),)) for i in self.lap_axes
+            )
             rules.append(((2, squares),))
         return tuple(rules)
 
@@ -118,7 +120,9 @@ def jet_index(dimension: int, partials: tuple[Partial, ...], lap_axes: tuple[int
     return JetIndex(dimension, downward_closure(wanted))
 
 
-def _partitions(alpha: MultiIndex, position: dict[MultiIndex, int]) -> tuple[tuple[int, tuple[Monomial, ...]], ...]:
+def _partitions(
+    alpha: MultiIndex, position: dict[MultiIndex, int]
+) -> tuple[tuple[int, tuple[Monomial, ...]], ...]:
     elements = [axis for axis, k in enumerate(alpha) for _ in range(k)]
     counts: Counter[tuple[int, ...]] = Counter()
     for partition in _set_partitions(elements):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pinncli.derivatives.base import NetworkFunction
 from pinncli.derivatives.jet import LinearRecord
 from pinncli.derivatives.jet_index import unit
-from pinncli.derivatives.base import NetworkFunction
 from pinncli.language.partials import MultiIndex, Partial
 
 
@@ -39,15 +39,15 @@ class Reverse:
         """Nested differentiation always is."""
         return self
 
-    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+    def partials(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         keep = torch.is_grad_enabled()
         with torch.enable_grad():
             x = points.detach().requires_grad_()
             outputs = network(theta, x)
-            known = {
-                (c, (0,) * x.shape[1]): outputs[:, k] for k, c in enumerate(self.components)
-            }
+            known = {(c, (0,) * x.shape[1]): outputs[:, k] for k, c in enumerate(self.components)}
             result = {p: self._partial(p, x, known) for p in wanted}
         return result if keep else {p: value.detach() for p, value in result.items()}
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pinncli.derivatives.base import NetworkFunction
 from pinncli.derivatives.jet import Jet, LinearRecord
 from pinncli.derivatives.jet_index import jet_index
-from pinncli.derivatives.base import NetworkFunction
 from pinncli.language.partials import Partial
 
 
@@ -39,7 +39,9 @@ class Taylor:
         """The same jets by plain operations."""
         return replace(self, fused=False)
 
-    def partials(self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+    def partials(
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+    ) -> dict[Partial, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         return self._evaluate(network, theta, points, wanted, None)
 
@@ -51,7 +53,12 @@ class Taylor:
         return self._evaluate(network, theta.detach(), points, wanted, tape), tape
 
     def _evaluate(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial], tape: list[LinearRecord] | None
+        self,
+        network: NetworkFunction,
+        theta: Tensor,
+        points: Tensor,
+        wanted: Sequence[Partial],
+        tape: list[LinearRecord] | None,
     ) -> dict[Partial, Tensor]:
         index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
         jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))

@@ -75,7 +75,13 @@ class Box:
         return Points(torch.cat([p.points for p in parts]), torch.cat([p.normals for p in parts]))
 
     def _part(
-        self, side: tuple[int, int] | None, count: int, sampler: Sampler, seed: int, draw: int, where: Predicate | None
+        self,
+        side: tuple[int, int] | None,
+        count: int,
+        sampler: Sampler,
+        seed: int,
+        draw: int,
+        where: Predicate | None,
     ) -> Points:
         stream = "interior" if side is None else f"{self.names[side[0]]}{side[1]}"
         if side is not None and len(self.names) == 1:
@@ -94,8 +100,12 @@ class Box:
                 if side is not None:
                     normals[:, side[0]] = float(side[1])
                 return Points(points, normals)
-        region = "the interior" if side is None else f"side {self.names[side[0]]}{'+' if side[1] > 0 else '-'}"
-        raise ProblemError(f"`where` keeps almost no point of {region}: {total} of {MAX_REJECTION_ROUNDS * count}")
+        region = (
+            "the interior" if side is None else f"side {self.names[side[0]]}{'+' if side[1] > 0 else '-'}"
+        )
+        raise ProblemError(
+            f"`where` keeps almost no point of {region}: {total} of {MAX_REJECTION_ROUNDS * count}"
+        )
 
     def _place(self, side: tuple[int, int] | None, count: int, sampler: Sampler, seed: int) -> Tensor:
         low = torch.tensor(self.low, dtype=torch.float64)

@@ -29,12 +29,14 @@ def latin(n: int, dimension: int, seed: int) -> Tensor:
     """Latin hypercube: one point in each of n slices of every axis (McKay, Beckman & Conover 1979)."""
     generator = torch.Generator().manual_seed(seed)
     slices = [torch.randperm(n, generator=generator) for _ in range(dimension)]
-    return (torch.stack(slices, dim=1) + torch.rand((n, dimension), generator=generator, dtype=torch.float64)) / n
+    return (
+        torch.stack(slices, dim=1) + torch.rand((n, dimension), generator=generator, dtype=torch.float64)
+    ) / n
 
 
 def sobol(n: int, dimension: int, seed: int) -> Tensor:
     """Scrambled Sobol sequence (Owen 1995; torch's direction numbers are Joe & Kuo's)."""
-    engine = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=seed % 2**31)
+    engine = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=seed % 2**31)  # type: ignore[no-untyped-call]
     points = engine.draw(n, dtype=torch.float64)
     return points.clamp(2.0**-40, 1.0 - 2.0**-40)
 

@@ -24,7 +24,7 @@ ONE: Expr = sympy.S.One
 
 MAX_EXPONENT = 64
 MAX_SIZE = 20_000
-MAX_DEPTH = 120
+MAX_DEPTH = 100
 _EXACT_BELOW = 2**53
 _MAX_DENOMINATOR = 1024
 
@@ -91,7 +91,16 @@ def add(*terms: Expr) -> Expr:
 
 def mul(*factors: Expr) -> Expr:
     """Product."""
-    return guarded(sympy.Mul(*factors))
+    return guarded(_product(*factors))
+
+
+def _product(*factors: Expr) -> Expr:
+    """A product that keeps `1e8*(x - y)` as it is: multiplied out it would lose the difference."""
+    coefficient, rest = sympy.Mul(*(f for f in factors if not f.is_Number)).as_coeff_Mul()
+    coefficient = sympy.Mul(coefficient, *(f for f in factors if f.is_Number))
+    if rest.is_Add and coefficient not in (0, 1, -1):
+        return sympy.Mul(coefficient, rest, evaluate=False)
+    return sympy.Mul(coefficient, rest)
 
 
 def neg(a: Expr) -> Expr:
@@ -220,11 +229,7 @@ def _chain_rule(expr: Expr, changes: Sequence[Expr]) -> Expr:
     if expr.is_Mul:
         factors = expr.args
         return sympy.Add(
-            *(
-                sympy.Mul(change, *factors[:k], *factors[k + 1 :])
-                for k, change in enumerate(changes)
-                if change
-            )
+            *(_product(change, *factors[:k], *factors[k + 1 :]) for k, change in enumerate(changes) if change)
         )
     if expr.is_Pow:
         return _power_rule(expr, *changes)
@@ -235,9 +240,9 @@ def _power_rule(expr: Expr, base_change: Expr, exponent_change: Expr) -> Expr:
     base, exponent = expr.args
     total = ZERO
     if base_change:
-        total += exponent * sympy.Pow(base, exponent - 1) * base_change
+        total += _product(exponent, sympy.Pow(base, exponent - 1), base_change)
     if exponent_change:
-        total += expr * apply("log", base) * exponent_change
+        total += _product(expr, apply("log", base), exponent_change)
     return total
 
 

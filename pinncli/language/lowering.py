@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class _Emitter:
         if expr.is_Add:
             return self._sum(expr)
         if expr.is_Mul:
-            return self._product(expr)
+            return self._product(*expr.as_coeff_Mul())
         if expr.is_Pow:
             return self._power(*expr.args)
         return self._emit(op_of(expr), *(self.slot(argument) for argument in expr.args))
@@ -84,38 +85,29 @@ class _Emitter:
         return instruction.value if instruction.op == "const" else None
 
     def _sum(self, expr: Expr) -> int:
-        added, subtracted = [], []
-        for term in expr.args:
-            if term.as_coeff_Mul()[0].is_negative:
-                subtracted.append(-term)
-            else:
-                added.append(term)
-        total = self._reduce("add", added) if added else self._emit("neg", self.slot(subtracted.pop(0)))
-        for term in subtracted:
-            total = self._emit("sub", total, self.slot(term))
-        return total
+        terms = [term.as_coeff_Mul() for term in expr.args]
+        added = [self._product(c, rest) for c, rest in terms if not c.is_negative]
+        subtracted = [self._product(-c, rest) for c, rest in terms if c.is_negative]
+        total = self._reduce("add", added) if added else self._emit("neg", subtracted.pop(0))
+        return self._reduce("sub", [total, *subtracted])
 
-    def _product(self, expr: Expr) -> int:
-        coefficient, rest = expr.as_coeff_Mul()
+    def _product(self, coefficient: Expr, rest: Expr) -> int:
         above, below = [], []
         for factor in rest.args if rest.is_Mul else (rest,):
             exponent = factor.exp if factor.is_Pow else None
             if exponent is not None and exponent.is_Number and exponent.is_negative:
-                below.append(1 / factor)
+                below.append(self._power(factor.base, -exponent))
             else:
-                above.append(factor)
+                above.append(self.slot(factor))
         if abs(coefficient) != 1 or not above:
-            above.insert(0, abs(coefficient))
+            above.insert(0, self._constant(as_float(abs(coefficient))))
         total = self._reduce("mul", above)
         if below:
             total = self._emit("div", total, self._reduce("mul", below))
         return self._emit("neg", total) if coefficient.is_negative else total
 
-    def _reduce(self, op: str, parts: Sequence[Expr]) -> int:
-        total = self.slot(parts[0])
-        for part in parts[1:]:
-            total = self._emit(op, total, self.slot(part))
-        return total
+    def _reduce(self, op: str, slots: Sequence[int]) -> int:
+        return reduce(lambda total, slot: self._emit(op, total, slot), slots)
 
     def _power(self, base: Expr, exponent: Expr) -> int:
         if exponent.is_Number and exponent.is_negative:

@@ -1,0 +1,1 @@
+"""The problem as data: model, loading, library, compiled form and checks."""

@@ -53,7 +53,9 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
         needed -= _degenerate_sides(equations, coordinate, problem)
         given = _given(rest, coordinate, problem)
         if given < needed:
-            findings.append(_missing(formulation, equations, rest, coordinate, needed, given, source))
+            name, message = _shortage(equations, coordinate, needed, given, problem)
+            hint = _hint(formulation, rest, coordinate, needed)
+            findings.append(source.diagnose(("conditions", name), message, hint=hint))
     return findings
 
 
@@ -143,8 +145,9 @@ def _degenerate_sides(equations: Sequence[ConditionTerms], coordinate: str, prob
     def coefficient(label: str) -> float:
         points = probe(problem, label, _PROBES)
         near = surroundings(problem, label)
-        change = run(residual.programs, points, raised, near)[0] - run(residual.programs, points, values, near)[0]
-        return float(np.max(np.abs(change)))
+        high = run(residual.programs, points, raised, near)[0]
+        low = run(residual.programs, points, values, near)[0]
+        return float(np.max(np.abs(high - low)))
 
     inside = coefficient("interior")
     return sum(coefficient(f"{coordinate}{sign}") < 1e-9 * inside for sign in "-+")
@@ -184,16 +187,10 @@ def _too_few(
     return source.diagnose(path, message, hint="add an equation, or data")
 
 
-def _missing(
-    formulation: Formulation,
-    equations: Sequence[ConditionTerms],
-    rest: Sequence[ConditionTerms],
-    coordinate: str,
-    needed: int,
-    given: int,
-    source: SourceMap,
-) -> Diagnostic:
-    problem = formulation.problem
+def _shortage(
+    equations: Sequence[ConditionTerms], coordinate: str, needed: int, given: int, problem: Problem
+) -> tuple[str, str]:
+    """The equation of the highest order in a coordinate, and what it lacks."""
     orders = [
         (max(order_in(p, coordinate, problem) for _, p in terms.residual.partials), terms)
         for terms in equations
@@ -203,14 +200,11 @@ def _missing(
         what = f"{_ORDINALS[needed]} order in {coordinate}"
     else:
         what = f"the system has order {needed} in {coordinate}"
-    found = "no condition there" if not given else f"only {given} condition{'s' * (given > 1)} there"
-    hint = _hint(formulation, rest, coordinate, needed)
-    return source.diagnose(("conditions", highest.name), f"{what}, but {found}", hint=hint)
+    asks = f"which needs {needed} condition{'s' * (needed > 1)}"
+    return highest.name, f"{what}, {asks}; there {'is' if given == 1 else 'are'} {given or 'none'}"
 
 
-def _hint(
-    formulation: Formulation, rest: Sequence[ConditionTerms], coordinate: str, needed: int
-) -> str:
+def _hint(formulation: Formulation, rest: Sequence[ConditionTerms], coordinate: str, needed: int) -> str:
     problem = formulation.problem
     unknown = next(iter(problem.unknowns))
     matched = [p for terms in rest for p in matched_partials(terms, coordinate, problem)]
@@ -228,7 +222,9 @@ def _hint(
         return f"add one with on = \"{coordinate}-\", such as '{example}'"
     touched = {label for terms in rest for label in _touched(terms, coordinate)}
     bare = [f"{coordinate}{sign}" for sign in "-+" if f"{coordinate}{sign}" not in touched]
-    return f"nothing is said on {' and '.join(bare)}" if bare else f"add one on {coordinate}- or {coordinate}+"
+    if bare:
+        return f"nothing is said on {' and '.join(bare)}"
+    return f"add one on {coordinate}- or {coordinate}+"
 
 
 def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
@@ -267,4 +263,4 @@ def _notices(terms: ConditionTerms, component: str, problem: Problem) -> bool:
         near["column", name] = 0.5
     before = run(terms.residual.programs, points, values, near)
     after = run(terms.residual.programs, points, shifted, near)
-    return any(bool(np.any(~np.isclose(a, b, rtol=1e-9, atol=1e-12))) for a, b in zip(before, after, strict=True))
+    return not all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(before, after, strict=True))

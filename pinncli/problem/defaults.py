@@ -44,6 +44,7 @@ class Network:
     activation: str
     periodic: tuple[str, ...]
     harmonics: int
+    frequency: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def choose(formulation: Formulation, device_kind: str = "cpu") -> Choices:  # no
         settings.activation,
         periodic,
         settings.harmonics,
+        settings.frequency,
     )
     inputs = d - len(periodic) + 2 * settings.harmonics * len(periodic)
     p = count_parameters(inputs, network.width, network.depth, len(problem.components))

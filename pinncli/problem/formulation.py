@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from pinncli.errors import Diagnostic, ProblemError
@@ -14,7 +15,7 @@ from pinncli.language.parser import parse_equation, parse_expression, parse_labe
 from pinncli.language.program import Instruction, Program
 from pinncli.language.scope import Scope
 from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
-from pinncli.problem.model import Condition, Problem
+from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
 from pinncli.problem.support import later_calls, unsupported
@@ -24,17 +25,20 @@ __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", 
 
 T = TypeVar("T")
 
+MAX_FINDINGS = 50
+"""After so many, the rest of the texts are not looked at."""
+
 
 def formulate(loaded: Loaded) -> Formulation:
     """Compile every text of a problem; raises `ProblemError` with every finding."""
-    problem, findings = loaded.problem, unsupported(loaded.problem, loaded.source)
+    findings = unsupported(loaded.problem, loaded.source)
     report = _Reporter(loaded, findings)
     texts = _parse_all(report)
     if not findings:
         formulation = _compile_all(report, texts)
         if not findings:
             return formulation
-    raise ProblemError(tuple(dict.fromkeys(findings)))
+    raise ProblemError(sorted(dict.fromkeys(findings), key=lambda d: (d.line, d.column)))
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class _Reporter:
 
     def attempt(self, path: KeyPath, text: str, action: Callable[[], T], where: KeyPath) -> T | None:
         """The result of `action`, or None and findings located in `text` at `path`."""
+        if len(self.findings) >= MAX_FINDINGS:
+            return None
         try:
             return action()
         except LanguageError as error:
@@ -54,11 +60,11 @@ class _Reporter:
                 if finding.definition:
                     place = name = ("definitions", finding.definition)
                     inner = self.loaded.problem.definitions[finding.definition]
-                self.add(place, finding.message, inner, finding.span, name, finding.hint)
+                self.add(place, finding.message, inner, finding.span, where=name, hint=finding.hint)
             return None
 
     def add(
-        self, path: KeyPath, message: str, text: str, span: Span, where: KeyPath, hint: str = ""
+        self, path: KeyPath, message: str, text: str, span: Span, *, where: KeyPath, hint: str = ""
     ) -> None:
         self.findings.append(
             self.loaded.source.diagnose(path, message, text=text, span=span, where=where, hint=hint)
@@ -85,7 +91,7 @@ def _parse_all(report: _Reporter) -> _Texts:
         if tree is None:
             return
         for what, span in later_calls(tree):  # type: ignore[arg-type]
-            report.add(path, f"not solvable yet: {what}", text, span, where)
+            report.add(path, f"not solvable yet: {what}", text, span, where=where)
         store[name] = tree
 
     for name, text in problem.definitions.items():
@@ -117,7 +123,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
         path = ("definitions", name)
         equation = Equation(node, Number(0.0), node.span)
         compiled = report.attempt(
-            path, problem.definitions[name], lambda e=equation: compile_equation(e, scope), path
+            path, problem.definitions[name], partial(compile_equation, equation, scope), path
         )
         if compiled is not None:
             definitions[name] = compiled
@@ -154,7 +160,7 @@ def _condition(
         )
         if mask is not None and not _is_truth(where):
             message = "should be a comparison, such as 'y > 0.5'"
-            report.add((*path, "where"), message, text, where.span, (*path, "where"))
+            report.add((*path, "where"), message, text, where.span, where=(*path, "where"))
     table = None
     if condition.data is not None:
         table = _table(condition, path, report)
@@ -192,15 +198,19 @@ def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str
         if label not in ("interior", "boundary", *sides):
             near = nearest(label[:80], ["interior", "boundary", *sides])
             known = f"there are interior, boundary, {', '.join(sides)}"
-            report.add(place, f"no region '{printable(label, 40)}'", text, span, place, near or known)
+            report.add(
+                place, f"no region '{printable(label, 40)}'", text, span, where=place, hint=near or known
+            )
             return ()
         if label == "boundary" and not outer:
             hint = f"write {' or '.join(sides)}"
-            report.add(place, "there is no space coordinate, so no boundary", text, span, place, hint)
+            report.add(
+                place, "there is no space coordinate, so no boundary", text, span, where=place, hint=hint
+            )
             return ()
         if label == "interior" and len(labels) > 1:
             message = "interior and sides cannot share a condition"
-            report.add(place, message, text, span, place, "write one condition for each")
+            report.add(place, message, text, span, where=place, hint="write one condition for each")
             return ()
         spelled += outer if label == "boundary" else [label]
     return tuple(dict.fromkeys(spelled))
@@ -243,11 +253,15 @@ def _exact(report: _Reporter, nodes: Mapping[str, Node], scope: Scope) -> dict[s
     programs: dict[str, Program] = {}
     for name, node in nodes.items():
         path = ("exact", name)
-        program = report.attempt(
-            path, problem.exact[name], lambda n=node: compile_expression(n, known), path
-        )
+        if name not in problem.unknowns:
+            continue  # reported with the names
+        program = report.attempt(path, problem.exact[name], partial(compile_expression, node, known), path)
         if program is None:
             continue
+        if problem.unknowns[name].kind == "real" and len(program.outputs) > 1:
+            message = f"the formula is complex, and {name} is real"
+            text = problem.exact[name]
+            report.add(path, message, text, (0, len(text)), where=path)
         if problem.unknowns[name].kind == "real":
             programs[name] = replace(program, outputs=program.outputs[:1])
             continue

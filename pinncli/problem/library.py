@@ -123,8 +123,7 @@ def _read(path: Path, origin: Origin) -> Entry:
     tags = data.get("tags")
     words = tuple(_line(tag) for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
     title, description = _line(data.get("title")), _line(data.get("description"))
-    error = "" if title else "no title"
-    return Entry(path.stem, title, words, path, origin, description, error)
+    return Entry(path.stem, title, words, path, origin, description, "" if title else "no title")
 
 
 def _line(text: object) -> str:

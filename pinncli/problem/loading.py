@@ -6,26 +6,31 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pinncli.errors import Diagnostic, NotFoundError, ProblemError
 from pinncli.problem.formulation import formulate
 from pinncli.problem.library import find_problem
-from pinncli.problem.names import check_names
+from pinncli.problem.names import check_counts, check_names
 from pinncli.problem.overrides import Override, apply, parse_override
 from pinncli.problem.shorthand import spell_out
-from pinncli.problem.source import KeyPath, Loaded, SourceMap, is_control, scan
+from pinncli.problem.source import KeyPath, Loaded, SourceMap, excerpt_of, is_control, scan
 from pinncli.problem.validation import validate
 
 __all__ = ["Loaded", "load_problem", "load_text", "read_text"]
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
+MAX_FINDINGS = 50
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TABLE = re.compile(r" \(.*?\) twice$")
 _PLAINER = {
     "Cannot overwrite a value": "this key is there already",
-    "Cannot declare": "this table is there already: cannot declare",
+    "Cannot declare": "this table is there already",
+    "Unclosed": "unclosed",
     "Invalid value": "not a TOML value (text needs quotes)",
     "Expected newline or end of document after a statement": "expected a new line after the value",
 }
@@ -40,12 +45,13 @@ def load_problem(name_or_path: str, overrides: Sequence[str] = ()) -> Loaded:
     parsed = [parse_override(words) for words in overrides]
     entry = find_problem(name_or_path)
     text = read_text(entry.path, entry.shown)
-    return _load(entry.name, text, entry.shown, entry.path.parent, parsed, entry.origin == "path")
+    places = SourceMap(entry.shown, text)
+    return _load(entry.name, places, entry.path.parent, parsed, trusted=entry.origin == "path")
 
 
 def load_text(text: str, name: str, file: str, folder: Path) -> Loaded:
     """The problem in `text` (of a run), named `file` in messages; raises `ProblemError`."""
-    return _load(name, text, file, folder, [], True)
+    return _load(name, SourceMap(file, text), folder, [], trusted=True)
 
 
 def read_text(path: Path, shown: str) -> str:
@@ -71,26 +77,29 @@ def read_text(path: Path, shown: str) -> str:
 
 
 def _load(
-    name: str, text: str, file: str, folder: Path, overrides: Sequence[Override], trusted: bool
+    name: str, bare: SourceMap, folder: Path, overrides: Sequence[Override], *, trusted: bool
 ) -> Loaded:
-    places = SourceMap(file, text)
-    _refuse_controls(text, places)
-    _parse(text, file)
-    text, data = apply(text, overrides)
-    original = places.text
-    source = SourceMap(file, original, scan(original), {o.path: o.words for o in overrides})
+    _refuse_controls(bare)
+    _parse(bare.text, bare.file)
+    text, data = apply(bare.text, overrides)
+    source = replace(bare, places=scan(bare.text), overrides={o.path: o.words for o in overrides})
     findings = _hidden_controls(data, (), source)
     full, wrong = spell_out(data, source)
     findings += wrong
     problem, complaints = validate(full, source)
     findings += complaints
     if problem is not None:
-        findings += check_names(problem, source)
         loaded = Loaded(name, problem, text, source, folder, trusted)
+        crowds = check_counts(problem, source)
+        findings += crowds or check_names(problem, source)
         if not findings:
             return loaded
-        findings += _of_formulas(loaded)
-    raise ProblemError(tuple(dict.fromkeys(findings)))
+        findings += [] if crowds else _of_formulas(loaded)
+    found = sorted(dict.fromkeys(findings), key=lambda d: (d.line, d.column))
+    if len(found) > MAX_FINDINGS:
+        rest = Diagnostic(f"and {len(found) - MAX_FINDINGS} more", bare.file)
+        found = [*found[:MAX_FINDINGS], rest]
+    raise ProblemError(found)
 
 
 def _of_formulas(loaded: Loaded) -> Sequence[Diagnostic]:
@@ -102,8 +111,8 @@ def _of_formulas(loaded: Loaded) -> Sequence[Diagnostic]:
     return ()
 
 
-def _refuse_controls(text: str, source: SourceMap) -> None:
-    for offset, character in enumerate(text):
+def _refuse_controls(source: SourceMap) -> None:
+    for offset, character in enumerate(source.text):
         if character not in "\n\t" and is_control(character):
             line, column = source.position(offset)
             message = f"control character U+{ord(character):04X} is not allowed"
@@ -111,7 +120,10 @@ def _refuse_controls(text: str, source: SourceMap) -> None:
 
 
 def _parse(text: str, file: str) -> None:
-    """Refuse text that is not TOML, with the place."""
+    """Refuse text that is not TOML, with the place; and what would take tomllib minutes to read."""
+    if long := _LONG_KEY.search(text):
+        line, column = SourceMap(file, text).position(long.start())
+        raise ProblemError([Diagnostic("a name with too many dots", file, line, column)])
     try:
         data = tomllib.loads(text)
     except RecursionError:
@@ -135,13 +147,13 @@ def _syntax(message: str, text: str, file: str) -> Diagnostic:
     place = _PLACE.search(message)
     plain = _PLACE.sub("", message) if place else "a number has too many digits"
     plain = next((new + plain[len(old) :] for old, new in _PLAINER.items() if plain.startswith(old)), plain)
+    plain = _TABLE.sub("", plain)
     lines = text.split("\n")
     line, column = (int(place[1]), int(place[2])) if place and place[1] else (len(lines), len(lines[-1]) + 1)
     if not place:
         return Diagnostic(plain, file)
-    shown = lines[line - 1]
-    excerpt = shown if len(shown) <= 100 else ""
-    return Diagnostic(plain, file, line, column, excerpt=excerpt, offset=column - 1)
+    excerpt, offset, _ = excerpt_of(lines[line - 1], (column - 1, column - 1))
+    return Diagnostic(plain, file, line, column, excerpt=excerpt, offset=offset)
 
 
 def _hidden_controls(node: Any, path: KeyPath, source: SourceMap) -> list[Diagnostic]:
@@ -158,7 +170,5 @@ def _hidden_controls(node: Any, path: KeyPath, source: SourceMap) -> list[Diagno
         return [source.diagnose(path, f"control character U+{ord(bad):04X} is not allowed")]
     findings = []
     for key, child in children:
-        if isinstance(key, str) and any(is_control(c) for c in key):
-            findings.append(source.diagnose((*path, key), "control characters are not allowed in a name"))
         findings += _hidden_controls(child, (*path, key), source)
     return findings

@@ -13,16 +13,21 @@ from pinncli.problem.source import KeyPath, SourceMap, printable
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MAX_NAME = 64
 
-RESERVED = frozenset(
-    "pi e and or not"
-    " d lap grad div dn integral norm sum dot"
-    " sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh sech erf"
-    " abs sign heaviside min max where"
-    " interior boundary box".split()
-)
+RESERVED = frozenset({
+    "pi", "e", "and", "or", "not",
+    "d", "lap", "grad", "div", "dn", "integral", "norm", "sum", "dot",
+    "sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh",
+    "sech", "erf", "abs", "sign", "heaviside", "min", "max", "where",
+    "interior", "boundary", "box",
+})  # fmt: skip
 """Words that mean something in every expression or region."""
 
 _OUTPUT_PREFIXES = ("residual_", "reference_", "error_")
+_MOST = {
+    "coordinates": 20, "unknowns": 100, "constants": 1000, "parameters": 1000,
+    "definitions": 200, "conditions": 200,
+}  # fmt: skip
+"""Entries of a table: far more than any problem has, few enough to be checked at once."""
 _SECTIONS = ("coordinates", "unknowns", "constants", "parameters", "functions", "definitions")
 """Their names meet in expressions, so no two may be the same."""
 
@@ -48,6 +53,16 @@ def check_names(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     findings += _check_parameters(problem, source)
     findings += _check_references(problem, source)
     return findings
+
+
+def check_counts(problem: Problem, source: SourceMap) -> list[Diagnostic]:
+    """Findings for tables so large that checking their entries would take minutes."""
+    counts = {section: len(getattr(problem, section)) for section in _MOST}
+    return [
+        source.diagnose((section,), f"at most {_MOST[section]} are allowed, and these are {count}")
+        for section, count in counts.items()
+        if count > _MOST[section]
+    ]
 
 
 _WHY = f"letters, digits and _ (at most {_MAX_NAME}), and no word of the language"

@@ -18,7 +18,16 @@ from pinncli.problem.source import KeyPath, dotted, is_control, printable
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 _CLOSED = frozenset(
-    "coordinates unknowns constants parameters functions geometry definitions conditions".split()
+    (
+        "coordinates",
+        "unknowns",
+        "constants",
+        "parameters",
+        "functions",
+        "geometry",
+        "definitions",
+        "conditions",
+    )
 )
 """Tables whose entries are names of the problem: `--set` changes them and adds none."""
 
@@ -77,7 +86,7 @@ def apply(text: str, overrides: Sequence[Override]) -> tuple[str, dict[str, Any]
         try:
             _check(data, override)
             _put(data, override.path, override.value)
-        except _Misfit as misfit:
+        except _MisfitError as misfit:
             findings.append(_diagnose(override, misfit))
     if findings:
         raise ProblemError(findings)
@@ -97,7 +106,7 @@ def _rewrite(text: str, data: dict[str, Any], overrides: Sequence[Override]) -> 
     return tomlkit.dumps(data)
 
 
-class _Misfit(Exception):
+class _MisfitError(Exception):
     """The path of an override does not fit the file; `name` is the part that does not."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -105,7 +114,7 @@ class _Misfit(Exception):
         self.hint = hint
 
 
-def _diagnose(override: Override, misfit: _Misfit) -> Diagnostic:
+def _diagnose(override: Override, misfit: _MisfitError) -> Diagnostic:
     return Diagnostic(str(misfit), f"--set {printable(override.words)}", hint=misfit.hint)
 
 
@@ -118,7 +127,7 @@ def _check(data: dict[str, Any], override: Override) -> None:
     names = [str(name) for name in table] if isinstance(table, dict | list) else []
     if str(path[1]) not in names and not (isinstance(path[1], int) and isinstance(table, list)):
         kind = str(path[0]).removesuffix("s")
-        raise _Misfit(f"no {kind} '{path[1]}'", nearest(str(path[1]), names))
+        raise _MisfitError(f"no {kind} '{path[1]}'", nearest(str(path[1]), names))
 
 
 def _put(node: Any, path: KeyPath, value: Any) -> None:
@@ -142,14 +151,14 @@ def _put(node: Any, path: KeyPath, value: Any) -> None:
 
 
 def _key(node: Any, part: str | int, path: KeyPath) -> Any:
-    """`part` as a key of `node`; raises `_Misfit` where there can be none."""
+    """`part` as a key of `node`; raises `_MisfitError` where there can be none."""
     if isinstance(node, list):
         if isinstance(part, int) and part <= len(node):
             return part
-        raise _Misfit(f"{dotted(path[:-1])} has {len(node)} entries, numbered from 0")
+        raise _MisfitError(f"{dotted(path[:-1])} has {len(node)} entries, numbered from 0")
     if isinstance(node, dict):
         return str(part)
-    raise _Misfit(f"{dotted(path[:-1])} is not a table")
+    raise _MisfitError(f"{dotted(path[:-1])} is not a table")
 
 
 def _table(items: list[Any], path: KeyPath) -> dict[str, Any]:
@@ -158,4 +167,4 @@ def _table(items: list[Any], path: KeyPath) -> dict[str, Any]:
         return {"range": list(items)}
     if path == ("unknowns",):
         return {str(name): {} for name in items}
-    raise _Misfit(f"{dotted(path)} is a list: give an entry by its number, from 0")
+    raise _MisfitError(f"{dotted(path)} is a list: give an entry by its number, from 0")

@@ -18,15 +18,13 @@ _TRIES = 8
 
 def periodic_coordinates(problem: Problem, conditions: Sequence[ConditionTerms]) -> tuple[str, ...]:
     """The coordinates in which every real component has equal values at both ends of the range."""
-    matched = [(c, matched_partials(terms, c, problem)) for c in problem.coordinates for terms in conditions]
-    return tuple(
-        c
-        for c in problem.coordinates
-        if all(
-            any(p.component == component and not any(p.orders) for other, found in matched if other == c for p in found)
-            for component in problem.components
-        )
-    )
+    periodic = []
+    for coordinate in problem.coordinates:
+        matched = {p for terms in conditions for p in matched_partials(terms, coordinate, problem)}
+        values = {partial.component for partial in matched if not partial.order}
+        if values == set(problem.components):
+            periodic.append(coordinate)
+    return tuple(periodic)
 
 
 def matched_partials(terms: ConditionTerms, coordinate: str, problem: Problem) -> frozenset[Partial]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from math import prod
 
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
+from pinncli.language.scope import Site
 from pinncli.problem.defaults import Choices, highest_order
 from pinncli.problem.model import Problem
+from pinncli.problem.numeric import fixed
 from pinncli.problem.settings import LbfgsSettings
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
 
@@ -18,7 +20,7 @@ _DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm"})
 
 @dataclass(frozen=True)
 class SitePlan:
-    """The partials wanted at one place: the points themselves, or moved to `moved` coordinates."""
+    """The partials wanted at the points themselves, or at points moved to, say, `x = 1`."""
 
     moved: tuple[str, ...]
     partials: tuple[Partial, ...]
@@ -84,11 +86,10 @@ def derive_plan(formulation: Formulation, choices: Choices) -> Plan:
 
 def free_coordinates(terms: ConditionTerms, problem: Problem) -> int:
     """How many coordinates vary over the places where a condition looks at the solution."""
-    held = {label[:-1] for label in terms.region.labels if label != "interior"}
-    sites = [{name for name, _ in terms.residual.sites[site].replacements} for site, _ in terms.residual.partials]
-    moved = set.intersection(*sites) if sites else set()
-    side = 1 if held and not held <= moved else 0
-    return len(problem.coordinates) - max(len(moved), side, len(moved | held) if len(held) == 1 else 0)
+    used = [terms.residual.sites[site].replacements for site, _ in terms.residual.partials]
+    moved = set.intersection(*({name for name, _ in replaced} for replaced in used)) if used else set()
+    held = [moved | (set() if label == "interior" else {label[:-1]}) for label in terms.region.labels]
+    return len(problem.coordinates) - min(len(names) for names in held)
 
 
 def point_count(terms: ConditionTerms, choices: Choices, problem: Problem) -> int:
@@ -106,22 +107,17 @@ def point_count(terms: ConditionTerms, choices: Choices, problem: Problem) -> in
 
 def _point_set(group: list[ConditionTerms], choices: Choices, formulation: Formulation) -> PointSet:
     problem = formulation.problem
-    wanted: dict[tuple[str, ...], set[Partial]] = {}
+    wanted: dict[Site, set[Partial]] = {}
     for terms in group:
         for site, partial in terms.residual.partials:
-            replaced = terms.residual.sites[site].replacements
-            moved = tuple(f"{name} ({site})" if replaced else name for name, _ in replaced)
-            wanted.setdefault(moved, set()).add(partial)
+            wanted.setdefault(terms.residual.sites[site], set()).add(partial)
     points = point_count(group[0], choices, problem)
     rows = points * sum(len(terms.residual.programs.outputs) for terms in group)
-    sites = tuple(
-        _site(tuple(name.split()[0] for name in moved), partials, formulation)
-        for moved, partials in wanted.items()
-    )
+    sites = tuple(_site(site, partials, formulation) for site, partials in wanted.items())
     return PointSet(tuple(terms.name for terms in group), group[0].region, points, rows, sites)
 
 
-def _site(moved: tuple[str, ...], partials: set[Partial], formulation: Formulation) -> SitePlan:
+def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SitePlan:
     """Channels are the downward closure of the orders; a Laplacian needs the first derivatives too."""
     coordinates, space = formulation.scope.coordinates, formulation.scope.space
     indices = [partial.orders for partial in partials]
@@ -131,6 +127,9 @@ def _site(moved: tuple[str, ...], partials: set[Partial], formulation: Formulati
     channels = downward_closure(indices)
     seconds = [tuple(2 * (c == name) for c in coordinates) for name in space]
     carried = laplacian and not all(second in channels for second in seconds)
+    moved = tuple(
+        f"{name} = …" if value is None else f"{name} = {value:g}" for name, value in fixed(site).items()
+    )
     return SitePlan(moved, tuple(sorted(partials)), channels, int(carried))
 
 

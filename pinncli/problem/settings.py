@@ -29,6 +29,9 @@ class NetworkSettings(Settings):
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+    frequency: float = Field(default=1.0, gt=0, le=1e4)
+    """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
+    of waves that the solution has across the domain, times pi, where it has many."""
 
 
 class ResampleSettings(Settings):

@@ -55,7 +55,9 @@ def _as_float(value: float) -> float:
         return math.inf
 
 
-def _coordinate(name: str, value: Any, numbers: Numbers, source: SourceMap, findings: list[Diagnostic]) -> Any:
+def _coordinate(
+    name: str, value: Any, numbers: Numbers, source: SourceMap, findings: list[Diagnostic]
+) -> Any:
     table = {"range": value} if isinstance(value, list) else value
     if not isinstance(table, dict):
         return table

@@ -69,8 +69,13 @@ class SourceMap:
         return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
 
     def override(self, path: KeyPath) -> str | None:
-        """The words of the last `--set` that gave the value at `path` (or a part around it)."""
-        found = [words for key, words in self.overrides.items() if path[: len(key)] == key]
+        """The words of the last `--set` that gave the value at `path`, or made the table there."""
+        made = path not in self.places and path != ()
+        found = [
+            words
+            for key, words in self.overrides.items()
+            if path[: len(key)] == key or (made and key[: len(path)] == path)
+        ]
         return found[-1] if found else None
 
     def diagnose(
@@ -89,7 +94,7 @@ class SourceMap:
         With `text` and `span` the caret points at `text[span]`, and line and column into the
         string's characters in the file. `where` is what is named instead of `path`.
         """
-        excerpt, offset, width = _excerpt(text, span) if text and span is not None else ("", 0, 1)
+        excerpt, offset, width = excerpt_of(text, span) if text and span is not None else ("", 0, 1)
         name = dotted(path if where is None else where)
         words = self.override(path)
         if words is not None:
@@ -126,7 +131,7 @@ class Loaded:
     """The user named the file by its path: it may use data files outside its folder."""
 
 
-def _excerpt(text: str, span: Span) -> tuple[str, int, int]:
+def excerpt_of(text: str, span: Span) -> tuple[str, int, int]:
     """One printable line around `span`, the caret's offset in it, and its width."""
     start, end = max(0, min(span[0], len(text))), max(span[0], min(span[1], len(text)))
     begin = text.rfind("\n", 0, start) + 1

@@ -14,6 +14,7 @@ from pinncli.language.diagnostics import nearest
 from pinncli.problem import model, settings
 from pinncli.problem.source import KeyPath, SourceMap, printable
 
+MAX_COMPLAINTS = 200
 SETTINGS = frozenset(
     ("network", "sampling", "derivatives", "stages", "output", "marching", "training", "accuracy")
 )
@@ -52,6 +53,12 @@ def _number_wanted(kind: str) -> Callable[[ErrorDetails], str]:
     return lambda error: f"should be {kind}, not {shown(error['input'])}"
 
 
+_SHORT = {
+    "coordinates": (2, "a range such as [0, 1], or a table"),
+    "unknowns": (1, "a list of names, or a table"),
+}
+"""Depth of what may be written shorter than as a table, and how."""
+
 _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "int_type": _number_wanted("a whole number"),
     "int_parsing_size": _number_wanted("a smaller whole number"),
@@ -69,7 +76,7 @@ _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "less_than_equal": lambda e: f"should be at most {e['ctx']['le']:g}, not {shown(e['input'])}",
     "too_long": lambda e: f"should have {e['ctx']['max_length']} entries, has {e['ctx']['actual_length']}",
     "literal_error": lambda e: f"should be {e['ctx']['expected']}, not {shown(e['input'])}",
-    "union_tag_not_found": lambda e: f"missing key 'kind': {', '.join(_OPTIMISERS)}",
+    "union_tag_not_found": lambda _: f"missing key 'kind': {', '.join(_OPTIMISERS)}",
     "union_tag_invalid": lambda e: (
         f"unknown kind {shown(e['ctx']['tag'])}: should be one of {', '.join(_OPTIMISERS)}"
     ),
@@ -96,7 +103,7 @@ def validate(data: Mapping[str, Any], source: SourceMap) -> tuple[model.Problem 
     try:
         return _model(data), []
     except ValidationError as error:
-        complaints = error.errors(include_url=False)
+        complaints = error.errors(include_url=False)[:MAX_COMPLAINTS]
     findings: list[Diagnostic] = []
     wrong: list[KeyPath] = []
     repairable = True
@@ -107,7 +114,7 @@ def validate(data: Mapping[str, Any], source: SourceMap) -> tuple[model.Problem 
         findings.append(_diagnose(complaint, path, branch, source))
         wrong.append(path)
         repairable &= path[0] in SETTINGS or complaint["type"] == "extra_forbidden"
-    if not repairable:
+    if not repairable or len(complaints) == MAX_COMPLAINTS:
         return None, findings
     try:
         return _model(_without(data, wrong)), findings
@@ -131,9 +138,7 @@ def _locate(complaint: ErrorDetails, data: Any) -> tuple[KeyPath | None, str]:
     branch = ""
     loc = complaint["loc"]
     for position, part in enumerate(loc):
-        if isinstance(node, dict) and part in node:
-            node = node[part]
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        if _has(node, part):
             node = node[part]
         elif complaint["type"] == "missing" and position == len(loc) - 1:
             pass
@@ -146,10 +151,16 @@ def _locate(complaint: ErrorDetails, data: Any) -> tuple[KeyPath | None, str]:
     return tuple(path), branch
 
 
+def _has(node: Any, part: str | int) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, dict) and part in node
+
+
 def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: SourceMap) -> Diagnostic:
     kind, last = complaint["type"], path[-1] if path else ""
     if kind == "missing" and isinstance(last, int):
-        return source.diagnose(path[:-1], f"should have more than {last} entries")
+        return source.diagnose(path[:-1], "should have 2 entries")  # only pairs have a fixed length
     if kind == "missing":
         return source.diagnose(path[:-1], f"missing key '{last}'")
     if kind == "extra_forbidden":
@@ -161,11 +172,14 @@ def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: Sourc
         hint = nearest(str(complaint["ctx"]["tag"])[:80], _OPTIMISERS)
         path = (*path, "kind")
     elif kind == "literal_error" and isinstance(complaint["input"], str):
-        words = [word.strip("'") for word in str(complaint["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
-        hint = nearest(complaint["input"][:80], words)
-    message = _MESSAGES.get(kind, lambda error: error["msg"][:1].lower() + error["msg"][1:])(complaint)
+        words = str(complaint["ctx"]["expected"]).replace(" or ", ", ").split(", ")
+        hint = nearest(complaint["input"][:80], [word.strip("'") for word in words])
+    say = _MESSAGES.get(kind)
+    message = say(complaint) if say else complaint["msg"][:1].lower() + complaint["msg"][1:]
     if branch.startswith("literal["):
-        message += " (or a table)"
+        message += ", or a list of tables" if path == ("stages",) else ", or a table"
+    elif kind in ("model_type", "dict_type") and path[0] in _SHORT and len(path) == _SHORT[path[0]][0]:
+        message = f"should be {_SHORT[path[0]][1]}, not {shown(complaint['input'])}"
     return source.diagnose(path, message, hint=hint)
 
 
@@ -173,9 +187,7 @@ def _fields(path: KeyPath, branch: str) -> list[str]:
     """The keys that the table at `path` may have."""
     for pattern, table in _TABLES.items():
         actual = (*path, branch) if pattern[-1:] and pattern[-1] in _OPTIMISERS else path
-        if len(pattern) == len(actual) and all(
-            p in ("*", a) for p, a in zip(pattern, actual, strict=True)
-        ):
+        if len(pattern) == len(actual) and all(p in ("*", a) for p, a in zip(pattern, actual, strict=True)):
             return list(table.model_fields)
     return []
 
@@ -186,7 +198,7 @@ def _without(data: Any, wrong: list[KeyPath]) -> Any:
     for path in sorted(set(wrong), key=lambda p: [str(part).rjust(6, "0") for part in p], reverse=True):
         node = copy
         for part in path[:-1]:
-            node = node[part] if (isinstance(node, dict) and part in node) or isinstance(part, int) else {}
+            node = node[part] if _has(node, part) else {}
         if isinstance(node, dict):
             node.pop(path[-1], None)
         elif isinstance(path[-1], int) and path[-1] < len(node):

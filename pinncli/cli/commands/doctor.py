@@ -110,7 +110,7 @@ def _figures() -> Iterator[tuple[str, str]]:
     headless()
     import matplotlib as mpl
 
-    from pinncli.cli.plotting import figure_bytes, new_figure
+    from pinncli.cli.plotting.style import figure_bytes, new_figure
 
     figure_bytes(new_figure("doctor", (1.0, 1.0)), "png")
     yield "figures", f"matplotlib draws with {mpl.get_backend()}"

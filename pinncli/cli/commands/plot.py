@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from pinncli.cli.commands.compare import open_run
 from pinncli.cli.options import FigureFormat, RunFolder
 from pinncli.cli.output import console, is_unicode, result
+from pinncli.errors import NotFoundError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,14 +68,12 @@ def headless() -> None:
 def _figures(run: Run, kind: FigureFormat) -> dict[str, bytes]:
     """All figures of a run as file contents by name."""
     headless()
-    from pinncli.cli.plotting import field_figures, figure_bytes
-    from pinncli.cli.plotting_history import history_figures
+    from pinncli.cli.plotting import field_figures, figure_bytes, history_figures
     from pinncli.problem.loading import load_text
-    from pinncli.runs.store import FIELDS
 
     problem = load_text(run.problem_text, run.manifest.name, "problem.toml", run.folder).problem
     exact = {name: p.exact for name, p in problem.parameters.items() if p.exact is not None}
     figures = history_figures(problem.title, run.history(), exact)
-    if (run.folder / FIELDS).exists():  # an interrupted run has none yet
+    with suppress(NotFoundError):  # an unfinished run has no fields yet
         figures |= field_figures(run.fields())
     return {name: figure_bytes(figure, kind.value) for name, figure in figures.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinncli.cli.options import Json, ProblemName, Settings, Strict
-from pinncli.cli.output import note, result, result_json, result_table
+from pinncli.cli.output import console, note, result, result_json, result_table
 from pinncli.errors import NotFoundError, ProblemError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def list_problems(
     if json:
         result_json({"problems": [tables.entry_facts(entry) for entry in entries]})
     else:
-        result_table(tables.library_table(entries))
+        result_table(tables.library_table(entries, console(stderr=False).width))
 
 
 def show(problem: ProblemName, settings: Settings = None) -> None:

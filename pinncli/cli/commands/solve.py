@@ -42,6 +42,7 @@ from pinncli.errors import DivergedError, InterruptedRun, ProblemError
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
     from pinncli.problem.source import Loaded
+    from pinncli.problem.terms import Formulation
     from pinncli.runs.store import Run
     from pinncli.solver import Outcome, SolveOptions
 
@@ -70,8 +71,8 @@ def solve(
     """Solve a problem and leave a run directory. The same command continues an unfinished run."""
     seconds = None if max_time is None else parse_time(max_time, "--max-time")
     check_positive(target, "--target")
-    with stop_requests() as stop:
-        loaded, report = _checked(problem, settings or (), strict, quiet)
+    with stop_requests(announce=not quiet) as stop:
+        loaded, report, formulation = _checked(problem, settings or (), allow_large, strict, quiet)
         if dry_run:
             _print_plan(loaded, report, json)
             return
@@ -81,9 +82,7 @@ def solve(
                 note(f"{run.folder}: this run is finished; --force solves it anew")
                 summary = run_summary(run)
             else:
-                summary = _train(
-                    loaded=loaded, report=report, options=options, run=run, stop=stop, quiet=quiet
-                )
+                summary = _train(formulation, options, run, stop, quiet)
                 _print_picture(run, summary, json or quiet)
     if json:
         result_json(summary)
@@ -106,28 +105,28 @@ def continue_command(argv: Sequence[str]) -> str:
     return f"{program} {shlex.join(kept)}"
 
 
-def _checked(name: str, settings: Sequence[str], strict: bool, quiet: bool) -> tuple[Loaded, Report]:
+def _checked(
+    name: str, settings: Sequence[str], allow_large: bool, strict: bool, quiet: bool
+) -> tuple[Loaded, Report, Formulation]:
     """The problem, and its check passed; warnings are printed unless `quiet`."""
     from pinncli.problem.checks import check
     from pinncli.problem.loading import load_problem
 
     loaded = load_problem(name, settings)
-    report = check(loaded)
-    if is_refused(report.diagnostics, strict):
+    report = check(loaded, allow_large)
+    if report.formulation is None or is_refused(report.diagnostics, strict):
         raise ProblemError(report.diagnostics)
     if not quiet:
         for diagnostic in report.diagnostics:
             note(str(diagnostic))
-    return loaded, report
+    return loaded, report, report.formulation
 
 
 def _print_plan(loaded: Loaded, report: Report, json: bool) -> None:
     from pinncli.cli.problem_sheet import choices_facts, problem_sheet
-    from pinncli.problem.defaults import choose
 
-    if json and report.formulation is not None:
-        facts = choices_facts(choose(report.formulation))
-        result_json({"status": "dry-run", "problem": loaded.name, **facts})
+    if json and report.choices is not None:
+        result_json({"status": "dry-run", "problem": loaded.name, **choices_facts(report.choices)})
     else:
         result_table(problem_sheet(loaded, report))
 
@@ -156,38 +155,33 @@ def _open_run(loaded: Loaded, options: SolveOptions, out: Path | None, force: bo
         loaded.name,
         loaded.text,
         {"device": options.device.partition(":")[0], "precision": options.precision, "seed": options.seed},
-        argv=sys.argv,
+        argv=["pinncli", *sys.argv[1:]],
         force=force,
         resume=resume.value,
     )
 
 
 def _train(
-    loaded: Loaded,
-    report: Report,
-    options: SolveOptions,
-    run: Run,
-    stop: Callable[[], str | None],
-    quiet: bool,
-) -> Mapping[str, Any]:
+    formulation: Formulation, options: SolveOptions, run: Run, stop: Callable[[], str | None], quiet: bool
+) -> dict[str, Any]:
     """Solve under a display and return the summary."""
     from pinncli.cli.display import open_display
     from pinncli.cli.progress import Plan
     from pinncli.problem.defaults import choose
     from pinncli.solver import solve as solve_problem
 
-    training = loaded.problem.training
-    choices = choose(report.formulation, options.device.partition(":")[0])
+    training = formulation.problem.training
+    choices = choose(formulation, options.device.partition(":")[0])
     plan = Plan(
-        name=loaded.name,
+        name=formulation.name,
         stages=tuple((stage.optimiser.kind, stage.steps) for stage in choices.stages),
         max_steps=training.max_steps,
         max_time=options.max_time,
         target=options.target or training.target,
     )
     if not quiet:
-        note(f"{loaded.name}: on {options.device} in {options.precision}, run directory {run.folder}")
-    records = solve_problem(report.formulation, options, run, stop)
+        note(f"{formulation.name}: on {options.device} in {options.precision}, run directory {run.folder}")
+    records = solve_problem(formulation, options, run, stop)
     with open_display(console(stderr=True), plan, quiet) as display:
         while True:
             try:

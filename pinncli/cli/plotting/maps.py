@@ -1,4 +1,4 @@
-"""Figures of a field set: pure functions from data to matplotlib figures, never a window.
+"""Maps of two coordinates: the solution beside its reference and error, and the residuals.
 
 Fields are drawn in viridis, with one colour scale for a solution and its reference; errors are
 signed, in a diverging map centred on zero, on their own scale; residuals are drawn as magnitudes
@@ -7,48 +7,23 @@ on a logarithmic scale, for they span decades.
 
 from __future__ import annotations
 
-import io
-import textwrap
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from pinncli.cli.fieldnames import component_names, label, residual_names
+from pinncli.cli.plotting.data import extent, finite, held_at, spread
+from pinncli.cli.plotting.style import ERROR_COLOURS, FIELD_COLOURS, RESIDUAL_COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from pinncli.evaluation import FieldSet
-
-STYLE: Any = {
-    "font.size": 9.0,
-    "font.family": "DejaVu Sans",
-    "mathtext.fontset": "dejavusans",
-    "axes.titlesize": 9.0,
-    "axes.labelsize": 9.0,
-    "axes.formatter.limits": (-3, 4),
-    "axes.formatter.use_mathtext": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8.0,
-    "figure.titlesize": 10.0,
-    "lines.linewidth": 1.5,
-    "savefig.dpi": 160.0,
-    "svg.hashsalt": "pinncli",
-}
-FIELD_COLOURS = "viridis"
-ERROR_COLOURS = "RdBu_r"
-RESIDUAL_COLOURS = "magma"
-CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-"""Line colours that remain distinct to colour-blind readers (Okabe & Ito 2008)."""
 
 _DECADES = 5
 """Decades of a residual map below its largest value."""
@@ -75,38 +50,6 @@ class Panel:
     title: str
 
 
-def field_figures(fields: FieldSet) -> dict[str, Figure]:
-    """All figures of a field set by file name stem: solution, slices, residuals."""
-    with mpl.rc_context(STYLE):
-        if len(fields.coordinates) == 1:
-            figures = {"solution": _curves(fields)}
-        else:
-            figures = {**_solutions(fields), "slices": _slices(fields)}
-        if residual_names(fields):
-            figures["residuals"] = _residuals(fields)
-    return figures
-
-
-def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """The figure as a PNG, PDF or SVG file; letters that the font lacks become boxes, silently.
-
-    The bytes depend on the figure alone: no date, no random identifiers.
-    """
-    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
-    target = io.BytesIO()
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(target, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
-    return target.getvalue()
-
-
-def new_figure(title: str, size: tuple[float, float]) -> Figure:
-    """An empty figure of `size` inches with the problem's title, taken literally."""
-    figure = Figure(figsize=size, layout="compressed")
-    figure.suptitle(textwrap.shorten(title, 90, placeholder="..."), parse_math=False)
-    return figure
-
-
 def sections(fields: FieldSet) -> list[Section]:
     """The planes worth drawing of a field of two to four coordinates.
 
@@ -122,29 +65,19 @@ def sections(fields: FieldSet) -> list[Section]:
         return [Section(space[0], space[1], {}, "")]
     if len(space) == 2 and time is not None:
         return [
-            Section(space[0], space[1], {time: k}, _at(fields, time, k))
+            Section(space[0], space[1], {time: k}, held_at(fields, time, k))
             for k in spread(len(fields.coordinates[time]), 4)
         ]
     last = {} if time is None else {time: len(fields.coordinates[time]) - 1}
     cuts = []
     for across, up, held in ((0, 1, 2), (0, 2, 1), (1, 2, 0)):
         middle = {space[held]: len(fields.coordinates[space[held]]) // 2}
-        text = ", ".join(_at(fields, n, k) for n, k in (last | middle).items())
+        text = ", ".join(held_at(fields, n, k) for n, k in (last | middle).items())
         cuts.append(Section(space[across], space[up], last | middle, text))
     return cuts
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` distinct indices from the first to the last of `count`."""
-    return sorted({round(k) for k in np.linspace(0, count - 1, wanted)})
-
-
-def _at(fields: FieldSet, name: str, index: int) -> str:
-    unit = fields.units.get(name, "1")
-    return f"{name} = {fields.coordinates[name][index]:.4g}" + ("" if unit in ("", "1") else f" {unit}")
-
-
-def _solutions(fields: FieldSet) -> dict[str, Figure]:
+def solution_maps(fields: FieldSet) -> dict[str, Figure]:
     """One figure of all components while it stays readable (4 rows), else one each."""
     components, cuts = component_names(fields), sections(fields)
     with_reference = any(f"reference_{n}" in fields.fields for n in components)
@@ -158,7 +91,7 @@ def _solution(fields: FieldSet, components: Sequence[str], cuts: Sequence[Sectio
     rows: list[list[Panel]] = []
     for name in components:
         columns = [n for n in (name, f"reference_{name}", f"error_{name}") if n in fields.fields]
-        norm = Normalize(*_extent(fields, [n for n in columns if not n.startswith("error_")]))
+        norm = Normalize(*extent(fields, [n for n in columns if not n.startswith("error_")]))
         error = _symmetric(fields, f"error_{name}") if f"error_{name}" in fields.fields else norm
         block = [
             [
@@ -173,10 +106,9 @@ def _solution(fields: FieldSet, components: Sequence[str], cuts: Sequence[Sectio
     return _draw(fields, rows)
 
 
-def _residuals(fields: FieldSet) -> Figure:
+def residual_maps(fields: FieldSet) -> Figure:
+    """A row of sections a residual; with one section each, three residuals a row."""
     names = residual_names(fields)
-    if len(fields.coordinates) == 1:
-        return _residual_curves(fields, names)
     rows: list[list[Panel]] = []
     for name in names:
         norm = _decades(fields, name)
@@ -263,111 +195,15 @@ def _panel_size(fields: FieldSet, cut: Section) -> tuple[float, float]:
     return (2.8 / max(ratio, 0.8), 2.8 * min(1.0, max(ratio, 0.4)) if ratio < 1 else 2.8)
 
 
-def _finite(fields: FieldSet, names: Sequence[str]) -> NDArray[np.float64]:
-    values = np.concatenate([np.ravel(fields.fields[n]) for n in names]).astype(np.float64)
-    finite = values[np.isfinite(values)]
-    return finite if finite.size else np.zeros(1)
-
-
-def _extent(fields: FieldSet, names: Sequence[str]) -> tuple[float, float]:
-    values = _finite(fields, names)
-    return float(values.min()), float(values.max())
-
-
 def _symmetric(fields: FieldSet, name: str) -> Normalize:
-    largest = float(np.abs(_finite(fields, [name])).max()) or 1.0
+    largest = float(np.abs(finite(fields, [name])).max()) or 1.0
     return Normalize(-largest, largest)
 
 
 def _decades(fields: FieldSet, name: str) -> Normalize:
-    sizes = np.abs(_finite(fields, [name]))
+    sizes = np.abs(finite(fields, [name]))
     largest = float(sizes.max())
     if largest == 0.0:
         return Normalize(0.0, 1.0)
     smallest = max(float(np.percentile(sizes, 1)), largest * 10.0**-_DECADES)
     return LogNorm(min(smallest, largest / 10), largest)
-
-
-def _slices(fields: FieldSet) -> Figure:
-    """Profiles along the first space coordinate, at five times (or five inner values of another one)."""
-    names = list(fields.coordinates)
-    along, family = names[-1], names[0]
-    middle = {n: len(fields.coordinates[n]) // 2 for n in names[1:-1]}
-    components = component_names(fields)
-    note = ", ".join(_at(fields, n, k) for n, k in middle.items())
-    figure = new_figure(fields.title, (6.0, 2.6 * len(components) + 0.5))
-    axes = figure.subplots(len(components), 1, squeeze=False, sharex=True)[:, 0]
-    picked = spread(len(fields.coordinates[family]), 5 if fields.axes.get(family) == "T" else 7)
-    picked = picked if fields.axes.get(family) == "T" else picked[1:-1]
-    tints = mpl.colormaps[FIELD_COLOURS](np.linspace(0.0, 0.85, len(picked)))
-    for ax, name in zip(axes, components, strict=True):
-        for tint, k in zip(tints, picked, strict=True):
-            index = (k, *middle.values())
-            ax.plot(
-                fields.coordinates[along],
-                fields.fields[name][index],
-                color=tint,
-                label=_at(fields, family, k),
-            )
-            if f"reference_{name}" in fields.fields:
-                exact = fields.fields[f"reference_{name}"][index]
-                ax.plot(fields.coordinates[along], exact, color="black", linestyle=(0, (2, 3)), linewidth=1.0)
-        if f"reference_{name}" in fields.fields:
-            ax.plot([], [], color="black", linestyle=(0, (2, 3)), linewidth=1.0, label="reference")
-        low, high = _extent(fields, [name])
-        if low < high:
-            margin = 0.05 * (high - low)
-            ax.set_ylim(low - margin, high + margin)
-        ax.set_ylabel(label(fields, name), parse_math=False)
-        ax.margins(x=0)
-    axes[0].set_title(note)
-    axes[-1].set_xlabel(label(fields, along), parse_math=False)
-    axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
-def _curves(fields: FieldSet) -> Figure:
-    """One coordinate: the solution over its reference, and the error below."""
-    (along,) = fields.coordinates
-    components = component_names(fields)
-    errors = [n for n in components if f"error_{n}" in fields.fields]
-    figure = new_figure(fields.title, (6.0, 4.2 if errors else 3.0))
-    heights = [2, 1] if errors else [1]
-    axes = figure.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
-    x = fields.coordinates[along]
-    for k, name in enumerate(components):
-        axes[0].plot(x, fields.fields[name], color=CYCLE[k % len(CYCLE)], label=label(fields, name))
-        if f"reference_{name}" in fields.fields:
-            exact = fields.fields[f"reference_{name}"]
-            text = "reference" if k == 0 else None
-            axes[0].plot(x, exact, color="black", linestyle=(0, (2, 3)), linewidth=1.0, label=text)
-        if name in errors:
-            axes[1].plot(x, fields.fields[f"error_{name}"], color=CYCLE[k % len(CYCLE)], linewidth=1.0)
-    if errors:
-        axes[1].axhline(0.0, color="0.7", linewidth=0.8, zorder=0)
-        axes[1].set_ylabel("error")
-    axes[0].legend(loc="best")
-    axes[0].margins(x=0)
-    axes[-1].set_xlabel(label(fields, along), parse_math=False)
-    return figure
-
-
-def _residual_curves(fields: FieldSet, names: Sequence[str]) -> Figure:
-    (along,) = fields.coordinates
-    figure = new_figure(fields.title, (6.0, 3.0))
-    ax = figure.subplots()
-    for k, name in enumerate(names):
-        sizes = np.abs(np.asarray(fields.fields[name], dtype=np.float64))
-        ax.plot(
-            fields.coordinates[along],
-            np.where(sizes > 0, sizes, np.nan),
-            color=CYCLE[k % len(CYCLE)],
-            linewidth=1.0,
-            label=name.removeprefix("residual_"),
-        )
-    ax.set_yscale("log")
-    ax.set_ylabel("|residual|")
-    ax.set_xlabel(label(fields, along), parse_math=False)
-    ax.margins(x=0)
-    ax.legend(loc="best")
-    return figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from pinncli.cli.plotting import CYCLE, STYLE, new_figure
+from pinncli.cli.plotting.style import CYCLE, STYLE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

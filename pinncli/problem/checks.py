@@ -1,0 +1,239 @@
+"""Everything that is looked at before a problem is solved; nothing here needs torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinncli.errors import Diagnostic, ProblemError
+from pinncli.language.nodes import At, Binary, Call, Equation, Name, Node, Unary, Vector
+from pinncli.language.parser import parse_expression
+from pinncli.language.scope import Scope
+from pinncli.problem.corners import check_corners
+from pinncli.problem.counting import check_levels, count_conditions
+from pinncli.problem.defaults import Choices, choose
+from pinncli.problem.exactness import check_exact
+from pinncli.problem.formulation import formulate
+from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
+from pinncli.problem.plan import Plan, derive_plan
+from pinncli.problem.source import Loaded, SourceMap
+from pinncli.problem.terms import ConditionTerms, Formulation
+
+MEMORY_LIMIT = 64 * 2**30
+"""Bytes; a problem that needs more is refused unless that is allowed."""
+_WHERE_PROBES = 65536
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the checks found. Without errors there is a formulation, its choices and a plan."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    formulation: Formulation | None
+    choices: Choices | None
+    plan: Plan | None
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The findings that stop a solve."""
+        return tuple(d for d in self.diagnostics if d.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """The findings that do not."""
+        return tuple(d for d in self.diagnostics if d.severity == "warning")
+
+
+def check(loaded: Loaded, allow_large: bool = False, device_kind: str = "cpu") -> Report:
+    """Check a problem; never raises for what is wrong with it, but reports it, all at once."""
+    try:
+        formulation = formulate(loaded)
+    except ProblemError as error:
+        return Report(error.diagnostics, None, None, None)
+    source = loaded.source
+    choices = choose(formulation, device_kind)
+    plan = derive_plan(formulation, choices)
+    findings = [
+        *_check_sizes(plan, source, allow_large),
+        *count_conditions(formulation, source),
+        *check_levels(formulation, source),
+        *_check_regions(formulation, source),
+        *check_corners(formulation, source),
+        *check_exact(formulation, source),
+        *_check_use(loaded, formulation),
+        *_check_data(formulation, source),
+        *_check_reference(formulation, source),
+    ]
+    findings.sort(key=lambda d: (d.line, d.column))
+    return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)
+
+
+def gibibytes(count: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    unit, size = next(((u, s) for u, s in (("GiB", 2**30), ("MiB", 2**20)) if count >= s), ("KiB", 1024))
+    number = count / size
+    return f"{number:.3g} {unit}" if not 1000 <= number < 1e6 else f"{number:,.0f} {unit}"
+
+
+def _check_sizes(plan: Plan, source: SourceMap, allow_large: bool) -> list[Diagnostic]:
+    """Refuse, before anything is allocated, what no machine could hold."""
+    if plan.total_memory <= MEMORY_LIMIT or allow_large:
+        return []
+    part, size = max(plan.memory.items(), key=lambda item: item[1])
+    message = (
+        f"too large: about {gibibytes(plan.total_memory)} of memory,"
+        f" {gibibytes(size)} of it for {_MEMORY_WORDS[part]}"
+        f" ({plan.parameters:,} parameters, {plan.points:,} points)"
+    )
+    path = {"fields": ("output", "grid"), "points": ("sampling",)}.get(part, ("network",))
+    hint = f"the limit is {gibibytes(MEMORY_LIMIT)}; --allow-large lifts it"
+    return [source.diagnose(path, message, hint=hint)]
+
+
+_MEMORY_WORDS = {
+    "optimiser": "the optimiser",
+    "jacobian": "the Jacobian",
+    "layers": "the network's layers",
+    "points": "the points",
+    "fields": "the output fields",
+}
+
+
+def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """A `where` that holds nowhere, and equations that have no value anywhere."""
+    findings = []
+    for terms in formulation.conditions:
+        if terms.data is not None:
+            continue
+        for label in terms.region.labels:
+            points = probe(formulation.problem, label, _WHERE_PROBES)
+            if terms.region.where is not None and not mask(terms.region.where, points).any():
+                text = formulation.problem.conditions[terms.name].where or ""
+                message = f"none of {_WHERE_PROBES} random points of {label} satisfies this"
+                path = ("conditions", terms.name, "where")
+                findings.append(source.diagnose(path, message, text=text, span=(0, len(text))))
+        findings += _check_places(terms, formulation, source)
+        if not _ever_finite(terms, formulation):
+            message = "has no finite value at any of the points tried"
+            findings.append(source.diagnose(("conditions", terms.name), message))
+    return findings
+
+
+def _check_places(terms: ConditionTerms, formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """Evaluation at a point outside the domain: `u(x=2)` where x ends at 1."""
+    findings = []
+    path = ("conditions", terms.name)
+    for site in terms.residual.sites:
+        for name, value in fixed(site).items():
+            low, high = formulation.problem.coordinates[name].range
+            slack = 1e-9 * (high - low)
+            if value is not None and not low - slack <= value <= high + slack:
+                message = f"{name} = {value:g} is outside its range {low:g} to {high:g}"
+                findings.append(source.diagnose(path, message))
+    return findings
+
+
+def _ever_finite(terms: ConditionTerms, formulation: Formulation) -> bool:
+    count, problem = 256, formulation.problem
+    for label in terms.region.labels:
+        near = surroundings(problem, label)
+        values = random_partials(terms.residual, count)
+        for sign in (1.0, -1.0):
+            signed = {key: sign * value for key, value in values.items()}
+            outputs = run(terms.residual.programs, probe(problem, label, count), signed, near)
+            if all(np.isfinite(out).any() for out in outputs):
+                return True
+    return False
+
+
+def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
+    """Names that nothing refers to: a parameter cannot be found then, others may be misspelt."""
+    problem, scope, source = loaded.problem, formulation.scope, loaded.source
+    used: set[str] = set()
+    for terms in formulation.conditions:
+        used |= _names(terms.equation, scope)
+    asked = set(used)
+    for condition in problem.conditions.values():
+        if condition.where is not None:
+            asked |= _names(parse_expression(condition.where), scope)
+    for node in (*formulation.exact_nodes.values(), *scope.definitions.values()):
+        asked |= _names(node, scope)
+    for name in problem.definitions:  # what a used definition uses is used by the conditions
+        if name in used:
+            used |= _names(scope.definitions[name], scope)
+    asked |= _words(loaded)
+    findings = [
+        source.diagnose(("parameters", name), "no condition uses it, so it cannot be found")
+        for name in problem.parameters
+        if name not in used
+    ]
+    findings += [
+        source.diagnose(("constants", name), "is not used", severity="warning")
+        for name in problem.constants
+        if name not in asked
+    ]
+    return findings
+
+
+def _words(loaded: Loaded) -> set[str]:
+    """Names in numbers written as text (`L = "2*pi/k"`), in the file or given by `--set`."""
+    sections = ("constants", "coordinates", "parameters")
+    places = loaded.source.places.items()
+    texts = [place.text for path, place in places if path[0] in sections and place.text is not None]
+    texts += [words.partition("=")[2] for words in loaded.source.overrides.values()]
+    return {word for text in texts for word in _WORD.findall(text)}
+
+
+def _names(tree: Node | Equation, scope: Scope) -> set[str]:
+    """Every name that a text refers to; `u_x` refers to `u`."""
+    found: set[str] = set()
+    stack: list[Node] = [tree.left, tree.right] if isinstance(tree, Equation) else [tree]
+    while stack:
+        match stack.pop():
+            case Name(name):
+                split = scope.subscripted(name)
+                found |= {name, split[0]} if split else {name}
+            case Call(_, arguments):
+                stack += arguments
+            case Unary(_, operand):
+                stack.append(operand)
+            case Binary(_, left, right):
+                stack += [left, right]
+            case At(operand, point):
+                stack += [operand, *(value for _, value in point)]
+            case Vector(items):
+                stack += items
+    return found
+
+
+def _check_data(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """A table of measurements whose columns the equation never compares with."""
+    findings = []
+    for terms in formulation.conditions:
+        if terms.data is None or any(item.kind == "column" for item in terms.residual.programs.inputs):
+            continue
+        columns = [name for name in terms.data.columns if name not in formulation.problem.coordinates]
+        message = f"the equation uses no column of the data ({', '.join(columns) or 'only coordinates'})"
+        path = ("conditions", terms.name)
+        findings.append(source.diagnose(path, message, severity="warning"))
+    return findings
+
+
+def _check_reference(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """A reference that does not cover the domain gives errors over a part of it only."""
+    reference = formulation.reference
+    if reference is None or not reference.gridded:
+        return []
+    findings = []
+    for name, axis in reference.coordinates.items():
+        low, high = formulation.problem.coordinates[name].range
+        slack = 1e-6 * (high - low)
+        if axis[0] > low + slack or axis[-1] < high - slack:
+            message = (
+                f"covers {name} from {axis[0]:g} to {axis[-1]:g}, the domain goes from {low:g} to {high:g}"
+            )
+            findings.append(source.diagnose(("reference_data",), message, severity="warning"))
+    return findings

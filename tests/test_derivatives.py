@@ -1,0 +1,378 @@
+"""Derivative engines against sympy, against combinatorics, and against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import pytest
+import sympy
+import torch
+from torch import Tensor
+from sympy.functions.combinatorial.numbers import stirling
+from torch.nn import functional
+
+from pinncli.derivatives import ENGINES, MAX_ORDER, Engine, Reverse, Taylor
+from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
+from pinncli.derivatives.jet import RULES, Jet
+from pinncli.derivatives.jet_index import jet_index
+from pinncli.derivatives.taylor import jacobian_columns
+from pinncli.language.partials import MultiIndex, Partial
+from pinncli.networks import MLP, Features
+from pinncli.networks.mlp import ACTIVATIONS
+
+X, Y = sympy.symbols("x y")
+
+SYMBOLIC: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
+    "tanh": sympy.tanh,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "exp": sympy.exp,
+    "gelu": lambda h: h * (1 + sympy.erf(h / sympy.sqrt(2))) / 2,
+    "silu": lambda h: h * (1 + sympy.tanh(h / 2)) / 2,
+}
+ACTIVATION_FORMULAS = {"tanh": "tanh", "sine": "sin", "gelu": "gelu", "silu": "silu"}
+
+
+def orders_up_to(total: int, dimension: int) -> Iterator[MultiIndex]:
+    return (index for index in product(range(total + 1), repeat=dimension) if sum(index) <= total)
+
+
+def network(activation: str, *, inputs: int = 2, outputs: int = 2, periodic: int | None = 1, width: int = 5) -> MLP:
+    features = Features(
+        low=(-1.0, 0.5, 0.0)[:inputs],
+        high=(2.0, 3.5, 1.0)[:inputs],
+        periodic=tuple(k == periodic for k in range(inputs)),
+        harmonics=2,
+    )
+    return MLP(features=features, outputs=outputs, width=width, depth=2, activation=activation, frequency=1.0)
+
+
+def theta_of(net: MLP, seed: int = 0, device: torch.device | None = None) -> Tensor:
+    theta = net.initialise(torch.Generator().manual_seed(seed))
+    biases = 0.1 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    return (theta + biases).to(device or "cpu")  # no bias is zero, so that every term counts
+
+
+def points_in(net: MLP, n: int, device: torch.device | None = None) -> Tensor:
+    low, high = torch.tensor(net.features.low), torch.tensor(net.features.high)
+    unit = torch.rand((n, net.inputs), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return (low + (high - low) * unit).to(device or "cpu")
+
+
+def close(a: Tensor, b: Tensor, tolerance: float = 1e-11) -> bool:
+    """Equal to rounding, relative to the largest entry."""
+    a, b = a.detach(), b.detach()
+    return bool((a - b).abs().max() <= tolerance * max(1.0, float(b.abs().max())))
+
+
+# --- elementwise functions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_elementwise_derivatives_are_sympys_to_order_8(name: str) -> None:
+    places = [-2.3, -0.7, 0.0, 0.4, 1.9]
+    found = ELEMENTWISE[name](torch.tensor(places, dtype=torch.float64), 8)
+    assert len(found) == 9
+    for order, values in enumerate(found):
+        formula = SYMBOLIC[name](X).diff(X, order)
+        for place, value in zip(places, values.tolist(), strict=True):
+            exact = float(formula.subs(X, sympy.Rational(str(place))).evalf(30))
+            assert value == pytest.approx(exact, rel=1e-11, abs=1e-11), (order, place)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("order", range(4))
+def test_elementwise_gives_as_many_derivatives_as_asked_for(name: str, order: int) -> None:
+    h = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(2, 3)
+    longer = ELEMENTWISE[name](h, order + 3)
+    found = ELEMENTWISE[name](h, order)
+    assert [f.shape for f in found] == [h.shape] * (order + 1)
+    assert all(torch.equal(a, b) for a, b in zip(found, longer, strict=False))
+
+
+@pytest.mark.parametrize("name", FROM_VALUE)
+def test_derivatives_from_the_value_are_those_from_the_argument(name: str) -> None:
+    h = torch.linspace(-3, 3, 31, dtype=torch.float64)
+    direct = ELEMENTWISE[name](h, 7)
+    assert all(torch.equal(a, b) for a, b in zip(direct, FROM_VALUE[name](direct[0], 7), strict=True))
+
+
+# --- combinatorics ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", range(2, 9))
+def test_composition_in_one_coordinate_is_the_incomplete_bell_polynomial(order: int) -> None:
+    index = jet_index(1, (Partial("u", (order,)),), ())
+    h = sympy.symbols(f"h1:{order + 1}")
+    rule = dict(index.composition[index.position[order,]])
+    assert set(rule) == set(range(2, order + 1))
+    for k, monomials in rule.items():
+        mine = sum(
+            sympy.Integer(int(m.coefficient)) * sympy.prod([h[sum(index.indices[c]) - 1] ** p for c, p in m.factors])
+            for m in monomials
+        )
+        assert sympy.expand(mine - sympy.bell(order, k, h[: order - k + 1])) == 0
+
+
+def test_composition_of_a_mixed_third_derivative() -> None:
+    # d_xxy f(h) = f' h_xxy + f'' (2 h_x h_xy + h_y h_xx) + f''' h_x^2 h_y
+    index = jet_index(2, (Partial("u", (2, 1)),), ())
+    at = index.position
+    rule = {k: {(m.coefficient, m.factors) for m in monomials} for k, monomials in index.composition[at[2, 1]]}
+    x, y, xx, xy = at[1, 0], at[0, 1], at[2, 0], at[1, 1]
+    assert rule == {
+        2: {(2.0, tuple(sorted([(x, 1), (xy, 1)]))), (1.0, tuple(sorted([(y, 1), (xx, 1)])))},
+        3: {(1.0, tuple(sorted([(x, 2), (y, 1)])))},
+    }
+
+
+@pytest.mark.parametrize("alpha", [(1, 1, 1), (2, 2), (3, 1, 1), (4, 2)])
+def test_partitions_of_a_mixed_derivative_number_stirlings(alpha: MultiIndex) -> None:
+    index = jet_index(len(alpha), (Partial("u", alpha),), ())
+    for k, monomials in index.composition[index.position[alpha]]:
+        assert sum(m.coefficient for m in monomials) == int(stirling(sum(alpha), k))
+
+
+def test_an_index_is_the_smallest_closed_set() -> None:
+    index = jet_index(2, (Partial("u", (2, 0)), Partial("v", (0, 1))), (0, 1))
+    assert index.indices == ((0, 0), (1, 0), (0, 1), (2, 0))
+    assert (index.size, index.order, index.lap) == (4, 2, None)
+    collapsed = jet_index(3, (Partial("u", (0, 0, 0), laplacian=True),), (0, 2))
+    assert collapsed.indices == ((0, 0, 0), (1, 0, 0), (0, 0, 1))
+    assert (collapsed.size, collapsed.order, collapsed.lap) == (4, 2, 3)
+
+
+def jet_of(formula: sympy.Expr, partials: Sequence[Partial], lap_axes: tuple[int, ...], place: dict[Any, Any]) -> Jet:
+    """A one-feature, one-point jet whose channels are the exact derivatives of a formula."""
+    index = jet_index(2, tuple(partials), lap_axes)
+    values = [formula.diff(X, i, Y, j) for i, j in index.indices]
+    if index.lap is not None:
+        values.append(sum(formula.diff((X, Y)[axis], 2) for axis in lap_axes))
+    numbers = [float(v.subs(place).evalf(30)) for v in values]
+    return Jet(torch.tensor(numbers, dtype=torch.float64).reshape(-1, 1, 1), index)
+
+
+@pytest.mark.parametrize("lap_axes", [(0,), (1,), (0, 1)])
+def test_products_obey_leibniz_and_the_collapsed_laplacian(lap_axes: tuple[int, ...]) -> None:
+    place = {X: sympy.Rational(3, 10), Y: sympy.Rational(-4, 10)}
+    a, b = sympy.exp(X + 2 * Y), sympy.sin(X - 3 * Y) + X**3 * Y
+    partials = [Partial("u", (3, 2)), Partial("u", (0, 0), laplacian=True)]
+    jets = [jet_of(f, partials, lap_axes, place) for f in (a, b, a * b)]
+    assert close((jets[0] * jets[1]).channels, jets[2].channels, 1e-13)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("fused", [True, False])
+def test_compositions_obey_faa_di_bruno_and_the_collapsed_laplacian(name: str, fused: bool) -> None:
+    place = {X: sympy.Rational(3, 10), Y: sympy.Rational(-4, 10)}
+    h = X**2 * Y + sympy.Rational(1, 2) * X * Y - Y**3 + X
+    partials = [Partial("u", (3, 1)), Partial("u", (0, 0), laplacian=True)]
+    inner, outer = (jet_of(f, partials, (0, 1), place) for f in (h, SYMBOLIC[name](h)))
+    rule = next(rule for call, rule in RULES.items() if call.__name__ == name)
+    found = rule(Jet(inner.channels, inner.index, fused))
+    assert close(found.channels, outer.channels, 1e-12)
+
+
+# --- engines ---------------------------------------------------------------------------------------
+
+
+def engines(components: tuple[str, ...], lap_axes: tuple[int, ...]) -> dict[str, Engine]:
+    found = {name: make(components, lap_axes) for name, make in ENGINES.items()}
+    return found | {"taylor, plain": Taylor(components, lap_axes).twice_differentiable()}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_engines_agree_on_all_mixed_partials_to_order_6(activation: str, device: torch.device) -> None:
+    net = network(activation, width=3)
+    theta, points = theta_of(net, device=device), points_in(net, 3, device)
+    wanted = [Partial(c, index) for c in "uv" for index in orders_up_to(MAX_ORDER, 2)]
+    found = {name: e.partials(net, theta, points, wanted) for name, e in engines(("u", "v"), (0, 1)).items()}
+    for partial in wanted:
+        reference = found["reverse"][partial]
+        assert reference.shape == (3,)
+        for name, values in found.items():
+            assert close(values[partial], reference, 1e-10), (name, partial)
+
+
+@pytest.mark.parametrize("lap_axes", [(0,), (1,), (0, 1), (1, 2), (0, 1, 2)])
+def test_laplacians_are_sums_of_second_derivatives(lap_axes: tuple[int, ...], device: torch.device) -> None:
+    net = network("tanh", inputs=3, outputs=3, periodic=2)
+    theta, points = theta_of(net, device=device), points_in(net, 7, device)
+    laps = [Partial(c, (0, 0, 0), laplacian=True) for c in "uw"]
+    twice = [Partial(c, tuple(2 * (k == axis) for k in range(3))) for c in "uw" for axis in lap_axes]
+    others = [Partial("v", (1, 0, 2)), Partial("u", (0, 0, 0))]
+    exact = Reverse(("u", "v", "w"), lap_axes).partials(net, theta, points, [*twice, *others])
+    for name, engine in engines(("u", "v", "w"), lap_axes).items():
+        found = engine.partials(net, theta, points, [*laps, *others])
+        for lap in laps:
+            total = torch.stack([exact[p] for p in twice if p.component == lap.component]).sum(0)
+            assert close(found[lap], total), name
+        assert all(close(found[p], exact[p]) for p in others), name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_engines_agree_with_the_symbolic_derivatives_of_a_small_network(activation: str) -> None:
+    features = Features(low=(-1.0, 0.0), high=(2.0, 3.0), periodic=(False, True))
+    net = MLP(features=features, outputs=1, width=2, depth=1, activation=activation, frequency=1.0)
+    theta = theta_of(net)
+    weights = [sympy.Float(w, 30) for w in theta.tolist()]
+    angle = 2 * sympy.pi * Y / 3
+    inputs = [(2 * X - 1) / 3, sympy.cos(angle), sympy.sin(angle)]
+    function = SYMBOLIC[ACTIVATION_FORMULAS[activation]]
+    hidden = [
+        function(sum(w * f for w, f in zip(weights[3 * k : 3 * k + 3], inputs, strict=True)) + weights[6 + k])
+        for k in range(2)
+    ]
+    formula = weights[8] * hidden[0] + weights[9] * hidden[1] + weights[10]
+    place = (0.37, 1.21)
+    orders = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (2, 1), (0, 3), (4, 0), (2, 2), (1, 3)]
+    wanted = [Partial("u", index) for index in orders]
+    exact = [float(formula.diff(X, i, Y, j).evalf(20, subs={X: place[0], Y: place[1]})) for i, j in orders]
+    points = torch.tensor([place], dtype=torch.float64)
+    for name, engine in engines(("u",), (0, 1)).items():
+        found = engine.partials(net, theta, points, wanted)
+        assert [found[p].item() for p in wanted] == pytest.approx(exact, rel=1e-11, abs=1e-12), name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_in_theta_agree(activation: str, device: torch.device) -> None:
+    net = network(activation)
+    points = points_in(net, 6, device)
+    wanted = [Partial(c, index) for c in "uv" for index in orders_up_to(3, 2)]
+    wanted += [Partial("u", (4, 0)), Partial("v", (0, 0), laplacian=True)]
+    weights = torch.randn((len(wanted), 6), generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(device)
+    gradients = {}
+    for name, engine in engines(("u", "v"), (0, 1)).items():
+        theta = theta_of(net, device=device).requires_grad_()
+        values = engine.partials(net, theta, points, wanted)
+        total = sum((values[p].square() * w).sum() for p, w in zip(wanted, weights, strict=True))
+        assert isinstance(total, Tensor)
+        (gradients[name],) = torch.autograd.grad(total, theta)
+    for name, gradient in gradients.items():
+        assert close(gradient, gradients["reverse"], 1e-10), name
+
+
+def test_the_plain_engine_may_be_differentiated_twice_and_the_fused_one_refuses() -> None:
+    net = network("gelu", width=3)
+    theta, points = theta_of(net).requires_grad_(), points_in(net, 4)
+    wanted = [Partial("u", (2, 1)), Partial("v", (0, 0), laplacian=True)]
+    direction = torch.randn(net.size, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+
+    def second(engine: Engine) -> Tensor:
+        values = engine.partials(net, theta, points, wanted)
+        total = values[wanted[0]].square().sum() + values[wanted[1]].square().sum()
+        (gradient,) = torch.autograd.grad(total, theta, create_graph=True)
+        return torch.autograd.grad(gradient.dot(direction), theta)[0]
+
+    taylor, reverse = Taylor(("u", "v"), (0, 1)), Reverse(("u", "v"), (0, 1))
+    exact = second(reverse)
+    assert close(second(taylor.twice_differentiable()), exact, 1e-10)
+    assert close(second(reverse.twice_differentiable()), exact, 1e-10)
+    with pytest.raises(RuntimeError):
+        second(taylor)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_without_gradients_nothing_is_differentiable(name: str) -> None:
+    net = network("tanh")
+    engine = ENGINES[name](("u", "v"), (0, 1))
+    with torch.no_grad():
+        values = engine.partials(net, theta_of(net).requires_grad_(), points_in(net, 3), [Partial("u", (1, 1))])
+    assert not values[Partial("u", (1, 1))].requires_grad
+
+
+def test_float32_stays_float32() -> None:
+    net = network("tanh")
+    theta, points = theta_of(net), points_in(net, 9)
+    wanted = [Partial("u", (2, 0)), Partial("u", (0, 0), laplacian=True)]
+    exact = Reverse(("u", "v"), (0, 1)).partials(net, theta, points, wanted)
+    for name, engine in engines(("u", "v"), (0, 1)).items():
+        values = engine.partials(net, theta.float(), points.float(), wanted)
+        assert {v.dtype for v in values.values()} == {torch.float32}, name
+        assert all(close(values[p].double(), exact[p], 1e-4) for p in wanted), name
+
+
+# --- Jacobians of all points -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_jacobian_columns_are_each_points_gradient(activation: str, device: torch.device) -> None:
+    net = network(activation)
+    theta, points = theta_of(net, device=device), points_in(net, 6, device)
+    wanted = [Partial("u", (0, 0)), Partial("v", (2, 1)), Partial("v", (0, 0), laplacian=True)]
+
+    def residual(values: dict[Partial, Tensor]) -> Tensor:
+        u, v_xxy, lap = (values[p] for p in wanted)
+        return u * v_xxy - torch.sin(lap) + 2.0 * u
+
+    engine = Taylor(("u", "v"), (0, 1))
+    assert engine.records and not Reverse(("u", "v"), (0, 1)).records
+    values, tape = engine.recorded(net, theta, points, wanted)
+    r = residual(values)
+    cotangents = torch.autograd.grad(r.sum(), [record.outputs for record in tape])
+    columns = torch.full((net.size, 6), torch.nan, dtype=torch.float64, device=device)
+    jacobian_columns(tape, cotangents, columns)
+
+    leaf = theta.clone().requires_grad_()
+    reference = residual(Reverse(("u", "v"), (0, 1)).partials(net, leaf, points, wanted))
+    rows = [torch.autograd.grad(entry, leaf, retain_graph=True)[0] for entry in reference]
+    assert close(r.detach(), reference.detach())
+    assert close(columns, torch.stack(rows, dim=1), 1e-10)
+
+
+# --- the jet type ----------------------------------------------------------------------------------
+
+
+def gated(theta: Tensor, x: Any) -> Any:
+    """A network that uses every operation that a jet knows, constants on either side."""
+    a = functional.linear(x, theta[:6].reshape(3, 2), theta[6:9])
+    b = torch.sin(a) * a - torch.tanh(a)
+    c = theta[:3] * b + a * theta[3:6] - 0.5
+    d = torch.cat([1.0 - c, theta[:3] - a[:, :3], -b[:, [0, 2]], torch.exp(0.3 * c[:, 1:2])], dim=1)
+    e = torch.sub(torch.add(d, 0.25), torch.mul(torch.cos(d), 0.5)) + theta[9:18] + 2.0
+    f = functional.gelu(e) * functional.silu(e - theta[9:18])
+    return functional.linear(f, theta[18:36].reshape(2, 9))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_network_of_every_operation(fused: bool) -> None:
+    theta = torch.randn(36, generator=torch.Generator().manual_seed(4), dtype=torch.float64) * 0.7
+    points = torch.rand((5, 2), generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    wanted = [Partial(c, index) for c in "uv" for index in orders_up_to(3, 2)]
+    wanted += [Partial(c, (0, 0), laplacian=True) for c in "uv"]
+    leaf = theta.clone().requires_grad_()
+    exact = Reverse(("u", "v"), (0, 1)).partials(gated, leaf, points, wanted)
+    (exact_gradient,) = torch.autograd.grad(sum(v.square().sum() for v in exact.values()), leaf)
+    found = Taylor(("u", "v"), (0, 1), fused).partials(gated, leaf, points, wanted)
+    (gradient,) = torch.autograd.grad(sum(v.square().sum() for v in found.values()), leaf)
+    assert all(close(found[p], exact[p], 1e-10) for p in wanted)
+    assert close(gradient, exact_gradient, 1e-10)
+
+
+def test_a_jet_has_the_shape_of_its_value_and_refuses_what_it_does_not_know() -> None:
+    jet = Jet.coordinates(torch.zeros((4, 2), dtype=torch.float64), jet_index(2, (Partial("u", (1, 0)),), ()))
+    assert jet.shape == (4, 2)
+    assert jet.channels[1].tolist() == [[1.0] * 4, [0.0] * 4]
+    with pytest.raises(TypeError):
+        torch.relu(jet)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="features"):
+        torch.cat([jet, jet], dim=0)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="no options"):
+        functional.gelu(jet, approximate="tanh")  # type: ignore[arg-type]
+
+
+def test_second_derivatives_of_a_known_function() -> None:
+    # u = sin(pi x) exp(-t): u_xx = -pi^2 u, u_t = -u, lap over x alone
+    def exact(theta: Tensor, x: Any) -> Any:
+        return torch.sin(x[:, 0:1] * math.pi) * torch.exp(-x[:, 1:2])
+
+    points = torch.rand((8, 2), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    wanted = [Partial("u", (0, 0)), Partial("u", (2, 0)), Partial("u", (0, 1)), Partial("u", (0, 0), laplacian=True)]
+    for name, engine in engines(("u",), (0,)).items():
+        u, u_xx, u_t, lap = engine.partials(exact, torch.zeros(0), points, wanted).values()
+        assert close(u_xx, -(math.pi**2) * u), name
+        assert close(u_t, -u), name
+        assert close(lap, u_xx), name
