@@ -21,12 +21,16 @@ from pinncli.problem.defaults import Choices
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
+from pinncli.weighting import natural_scale
 
 CANDIDATES = 4
 """Points proposed for each point that residual-based redrawing keeps."""
 
 BLOCK_BYTES = 3 << 20
 """Working set of one layer of a block on a CPU: channels x width x points in float64."""
+
+SCALE_POINTS = 256
+"""Points at which the size of an equation's terms is looked for."""
 
 FRESH_DRAW = 1_000_000
 """Draw numbers from here on are never trained on."""
@@ -150,7 +154,8 @@ def assemble(
         frequency=choices.network.frequency,
     )
     lap_axes = tuple(names.index(name) for name in problem.space)
-    groups, regions = _groups(formulation, choices, device, dtype)
+    box = Box(names, low, high, problem.space)
+    groups, regions = _groups(formulation, choices, box, device, dtype)
     parameters = ParameterMap(
         tuple(problem.parameters),
         tuple(p.initial for p in problem.parameters.values()),
@@ -158,7 +163,7 @@ def assemble(
     )
     return Assembly(
         formulation=formulation,
-        box=Box(names, low, high, problem.space),
+        box=box,
         network=network,
         engine=ENGINES[choices.engine](problem.components, lap_axes),
         groups=groups,
@@ -174,7 +179,7 @@ def assemble(
 
 
 def _groups(
-    formulation: Formulation, choices: Choices, device: torch.device, dtype: torch.dtype
+    formulation: Formulation, choices: Choices, box: Box, device: torch.device, dtype: torch.dtype
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
     """Conditions on the same points, in the order of the file."""
     members: dict[tuple[object, ...], list[ConditionTerms]] = {}
@@ -192,10 +197,24 @@ def _groups(
         if not first.points and held:
             count = 1 if held == names else choices.boundary
         data = _data_sample(first, names, device, dtype) if first.data else None
-        conditions = [Condition(t.name, t.residual, t.weight) for t in together]
+        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together]
         groups.append(Group.of("+".join(t.name for t in together), names, conditions))
         regions.append(Region(first.region.labels, first.region.where, count, data))
     return tuple(groups), tuple(regions)
+
+
+def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
+    """The condition's weight, over the square of its equation's natural scale unless weights are plain."""
+    if formulation.problem.training.weights == "plain":
+        return terms.weight
+    if terms.data:
+        sample = _data_sample(terms, box.names, torch.device("cpu"), torch.float64)
+    else:
+        drawn = box.sample(terms.region.labels, SCALE_POINTS, SAMPLERS["sobol"], 0, 0)
+        sample = Sample(drawn.points, drawn.normals, {})
+    extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
+    initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
+    return terms.weight / natural_scale(terms.residual, box.names, extents, sample, initial) ** 2
 
 
 def _held(terms: ConditionTerms, names: Sequence[str]) -> tuple[str, ...]:

@@ -82,7 +82,9 @@ def solve(
     """
     began = time.monotonic()
     prepare_cpu()
-    assembly, choices = _build(formulation, options.device, options.precision, options.seed)
+    assembly, choices = _build(
+        formulation, options.device, options.precision, options.seed, timed=options.max_time is not None
+    )
     setup = _setup(assembly, choices, options)
     tree = run.load_checkpoint()
     state = start(setup, assembly.initial_theta()) if tree is None else tree_to_state(tree, setup.stages, assembly.device)
@@ -110,13 +112,15 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
 
 
-def _build(formulation: Formulation, device: str, precision: str, seed: int) -> tuple[Assembly, Choices]:
+def _build(
+    formulation: Formulation, device: str, precision: str, seed: int, *, timed: bool = False
+) -> tuple[Assembly, Choices]:
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: choose {' or '.join(PRECISIONS)}")
     place = choose_device(device)
     if place.type == "mps" and precision == "float64":
         raise UsageError("--device mps has no float64: add --precision float32")
-    choices = choose(formulation, place.type)
+    choices = choose(formulation, timed=timed)
     return assemble(formulation, choices, seed, place, PRECISIONS[precision]), choices
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ SMALL = (
     "--set", "sampling.boundary=20", "--set", "output.grid={x=11,t=7}",
 )  # fmt: skip
 QUICK = (*SMALL, "--set", "stages=[{optimiser={kind='lm'}, steps=30}]")
-SLOW = (*SMALL, "--set", "stages=[{optimiser={kind='adam'}, steps=1500}]")
+SLOW = (*SMALL, "--set", "stages=[{optimiser={kind='lm'}, steps=150}]")
 
 
 @pytest.fixture
@@ -127,7 +127,9 @@ def test_a_signal_saves_and_the_same_command_continues(number: int, tmp_path: Pa
     again = start(tmp_path / "r", "--json")
     out, err = again.communicate(timeout=120)
     summary: dict[str, Any] = json.loads(out)
-    assert (again.returncode, summary["steps"]) == (0, 1500), err
+    assert (again.returncode, summary["status"] in ("complete", "stalled")) == (0, True), err
+    steps = [json.loads(line)["step"] for line in (tmp_path / "r/history.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, summary["steps"] + 1))
 
 
 def test_closed_output_does_not_end_training(tmp_path: Path) -> None:
@@ -141,15 +143,11 @@ def test_closed_output_does_not_end_training(tmp_path: Path) -> None:
 
 
 def test_start_is_quick() -> None:
+    """By the processor's time: the wall clock of a busy machine says nothing."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    times = []
+    command = [sys.executable, "-m", "pinncli", "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(3):
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "pinncli", "--help"],
-            stdout=subprocess.DEVNULL,
-            env=environment,
-            check=True,
-        )
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.5
+        subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 3 < 0.5

@@ -368,7 +368,10 @@ def test_added(file: Path, case: str) -> None:
             "--set conditions.heat.equation=u_t = alfa*u_xx: conditions.heat: unknown name 'alfa'\n"
             "    u_t = alfa*u_xx\n          ^^^^\ndid you mean 'alpha'?",
         ),
-        ("coordinates.x=[1,0]", "--set coordinates.x=[1,0]: coordinates.x: the range should go up, not from 1 to 0"),
+        (
+            "coordinates.x=[1,0]",
+            "--set coordinates.x=[1,0]: coordinates.x: the range should go up, not from 1 to 0",
+        ),
         ("output.grid={y=3}", "--set output.grid={y=3}: output.grid: no coordinate 'y'"),
     ],
 )
@@ -377,7 +380,10 @@ def test_override(file: Path, override: str, expected: str) -> None:
     assert found.startswith(expected)
 
 
-@pytest.mark.parametrize("words", ["", "network", "=3", "network.width=", "a b=3", "a..b=3", "a=[1", "a=\x1b"])
+@pytest.mark.parametrize(
+    "words",
+    ["", "network", "=3", "network.width=", "a b=3", "a..b=3", "a=[1", "a=\x1b", "a=" + "[" * 20 + "]" * 20],
+)
 def test_malformed_override_is_usage(file: Path, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_problem(file.name, [words])

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -299,16 +300,29 @@ def test_a_holder_on_another_host_is_watched_for_a_heartbeat(tmp_path):
         Lease.acquire(Files(), tmp_path, seconds=0.5)
 
 
-def test_an_empty_lease_file_of_a_crash_is_dropped_only_when_old(tmp_path):
+def test_a_lease_file_that_a_crash_left_empty_is_dropped_after_a_while(tmp_path, monkeypatch):
     path = tmp_path / LEASE_NAME
     path.touch()
-    with pytest.raises(OutputError, match="just starting"):
-        Lease.acquire(Files(), tmp_path)
-    os.utime(path, (0, 0))
-    Lease.acquire(Files(), tmp_path).release()
+    monkeypatch.setattr("pinncli.runs.lease.GRACE_SECONDS", 0.1)
+    lease = Lease.acquire(Files(), tmp_path)
+    assert f"pid={os.getpid()}" in path.read_text()
+    lease.release()
     path.mkdir()
-    with pytest.raises(OutputError):
+    with pytest.raises((OutputError, StorageError)):
         Lease.acquire(Files(), tmp_path)
+
+
+def test_a_process_that_is_just_filling_its_lease_file_is_waited_for(tmp_path):
+    path, other = tmp_path / LEASE_NAME, tmp_path / "other"
+    other.mkdir()
+    lease = Lease.acquire(Files(), other)
+    path.touch()
+    filling = threading.Timer(0.3, path.write_text, [(other / LEASE_NAME).read_text()])
+    filling.start()
+    with pytest.raises(OutputError, match=f"in use by process {os.getpid()}"):
+        Lease.acquire(Files(), tmp_path)
+    filling.join()
+    lease.release()
 
 
 def test_whoever_lost_the_lease_writes_no_more(tmp_path):

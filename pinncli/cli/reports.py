@@ -110,7 +110,7 @@ def _error_sentence(name: str, error: float) -> str:
 
 
 def _row(kind: str, name: str, *numbers: str) -> str:
-    return f"{kind:<9} {name:<14}" + "".join(f" {number:<24}" for number in numbers).rstrip()
+    return (f"{kind:<9} {name:<14}" + "".join(f" {number:<24}" for number in numbers)).rstrip()
 
 
 def _is_number(value: object) -> bool:

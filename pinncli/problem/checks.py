@@ -24,6 +24,8 @@ from pinncli.problem.terms import ConditionTerms, Formulation
 MEMORY_LIMIT = 64 * 2**30
 """Bytes; a problem that needs more is refused unless that is allowed."""
 _WHERE_PROBES = 65536
+_THINNEST = 0.02
+"""Share of a region that `where` should keep: the samplers find points by rejection."""
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -47,14 +49,14 @@ class Report:
         return tuple(d for d in self.diagnostics if d.severity == "warning")
 
 
-def check(loaded: Loaded, allow_large: bool = False, device_kind: str = "cpu") -> Report:
+def check(loaded: Loaded, allow_large: bool = False) -> Report:
     """Check a problem; never raises for what is wrong with it, but reports it, all at once."""
     try:
         formulation = formulate(loaded)
     except ProblemError as error:
         return Report(error.diagnostics, None, None, None)
     source = loaded.source
-    choices = choose(formulation, device_kind)
+    choices = choose(formulation)
     plan = derive_plan(formulation, choices)
     findings = [
         *_check_sizes(plan, source, allow_large),
@@ -110,9 +112,12 @@ def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnost
             continue
         for label in terms.region.labels:
             points = probe(formulation.problem, label, _WHERE_PROBES)
-            if terms.region.where is not None and not mask(terms.region.where, points).any():
+            kept = int(mask(terms.region.where, points).sum())
+            if kept < _THINNEST * _WHERE_PROBES:
                 text = formulation.problem.conditions[terms.name].where or ""
-                message = f"none of {_WHERE_PROBES} random points of {label} satisfies this"
+                message = (
+                    f"{kept or 'none'} of {_WHERE_PROBES} random points of {label} satisfy this: too few"
+                )
                 path = ("conditions", terms.name, "where")
                 findings.append(source.diagnose(path, message, text=text, span=(0, len(text))))
         findings += _check_places(terms, formulation, source)

@@ -44,7 +44,12 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
         return []  # more equations than unknowns: which of them count is not ours to say
     short = min(systems, key=len)
     if len(short) < len(problem.components):
-        return [_too_few(equations, short, problem, source)]
+        plural = "s" if len(short) > 1 else ""
+        message = (
+            f"{len(short)} equation{plural} on the interior for {len(problem.components)} unknown functions"
+        )
+        path = ("conditions", equations[-1].name)
+        return [source.diagnose(path, message, hint="add an equation, or data")]
     if len(problem.components) > _MAX_COMPONENTS:
         return []
     findings = []
@@ -175,18 +180,6 @@ def _touched(terms: ConditionTerms, coordinate: str) -> tuple[str, ...]:
     return sides
 
 
-def _too_few(
-    equations: Sequence[ConditionTerms], rows: Rows, problem: Problem, source: SourceMap
-) -> Diagnostic:
-    missing = [c for c in problem.components if not any(c in row for row in rows)]
-    about = f": none is about {', '.join(missing)}" if missing else ""
-    message = f"{len(rows)} equations on the interior for {len(problem.components)} unknown functions{about}"
-    if len(rows) == 1:
-        message = message.replace("equations", "equation")
-    path = ("conditions", equations[-1].name)
-    return source.diagnose(path, message, hint="add an equation, or data")
-
-
 def _shortage(
     equations: Sequence[ConditionTerms], coordinate: str, needed: int, given: int, problem: Problem
 ) -> tuple[str, str]:
@@ -231,10 +224,16 @@ def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic
     """A warning for every component that the conditions determine only up to a constant.
 
     Found by adding a constant to its values: where no condition notices, none fixes the level.
+    An error for one that no condition is about at all.
     """
     problem = formulation.problem
+    present = {p.component for terms in formulation.conditions for _, p in terms.residual.partials}
     findings = []
     for component in problem.components:
+        if component not in present:
+            path = ("unknowns", component)
+            findings.append(source.diagnose(path, f"no condition is about {component}", where=("unknowns",)))
+            continue
         if any(_notices(terms, component, problem) for terms in formulation.conditions):
             continue
         point = ", ".join(f"{name}={c.range[0]:g}" for name, c in problem.coordinates.items())

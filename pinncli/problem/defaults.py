@@ -19,18 +19,20 @@ T = TypeVar("T")
 MAX_TAYLOR_ORDER = 6
 
 # number of coordinates -> the choice; more coordinates take the last row
-NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (30, 3), 3: (30, 3)}
-"""Width and number of hidden layers."""
-INTERIOR: Mapping[int, int] = {1: 512, 2: 2048, 3: 8192}
-"""Interior points: several times the parameters, or the residual is interpolated and not solved."""
+NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
+"""Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
+INTERIOR: Mapping[int, int] = {1: 256, 2: 2048, 3: 6000}
+"""Interior points: a few times the parameters, or the residual is interpolated and not solved."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
 LM_PARAMETERS = 1500
 """Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
-LM_STEPS = 300
+LM_STEPS, LM_STEPS_LINEAR = 1000, 300
 QUASI_NEWTON_STEPS = 5000
+UNLIMITED_STEPS = 1_000_000
+"""Where the time allowed is stated, it and the progress end the last stage."""
 RESAMPLE_EVERY: Mapping[str, int] = {"lm": 50, "bfgs": 500, "ssbfgs": 500, "ssbroyden": 500}
 
 
@@ -66,15 +68,20 @@ class Choices:
     reasons: tuple[str, ...]
 
 
-def choose(formulation: Formulation, device_kind: str = "cpu") -> Choices:  # noqa: ARG001
-    """Fill in what the problem leaves open. Pure: the same problem gives the same choices."""
+def choose(formulation: Formulation, *, timed: bool = False) -> Choices:
+    """Fill in what the problem leaves open; `timed` says that a time limit ends the run.
+
+    Pure: the same problem gives the same choices.
+    """
     problem = formulation.problem
     d = len(problem.coordinates)
     reasons: list[str] = []
     width, depth = _row(NETWORK, d)
+    depth = max(2, depth - formulation.linear)
     settings = problem.network
     if settings.width is None or settings.depth is None:
-        reasons.append(f"network {depth} x {width}: {_coordinates(d)}")
+        kind = "linear" if formulation.linear else "nonlinear"
+        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {kind}")
     periodic = formulation.periodic if settings.periodic == "auto" else ()
     if periodic:
         reasons.append(f"periodic embedding of {', '.join(periodic)}: the conditions match its ends")
@@ -90,7 +97,7 @@ def choose(formulation: Formulation, device_kind: str = "cpu") -> Choices:  # no
     inputs = d - len(periodic) + 2 * settings.harmonics * len(periodic)
     p = count_parameters(inputs, network.width, network.depth, len(problem.components))
     p += len(problem.parameters)
-    stages = _stages(formulation, p, reasons)
+    stages = _stages(formulation, p, timed, reasons)
     if problem.sampling.interior is None:
         reasons.append(f"{_row(INTERIOR, d)} interior points: {_coordinates(d)}")
     return Choices(
@@ -128,15 +135,17 @@ def _coordinates(d: int) -> str:
     return f"{d} coordinate" + ("s" if d > 1 else "")
 
 
-def _stages(formulation: Formulation, p: int, reasons: list[str]) -> tuple[StageSettings, ...]:
+def _stages(formulation: Formulation, p: int, timed: bool, reasons: list[str]) -> tuple[StageSettings, ...]:
     stages = formulation.problem.stages
     if stages != "auto":
         return stages
     if p <= LM_PARAMETERS:
         reasons.append(f"Levenberg-Marquardt: {p} parameters, at most {LM_PARAMETERS}")
-        return (StageSettings(optimiser=LevenbergMarquardtSettings(kind="lm"), steps=LM_STEPS),)
+        steps = UNLIMITED_STEPS if timed else LM_STEPS_LINEAR if formulation.linear else LM_STEPS
+        return (StageSettings(optimiser=LevenbergMarquardtSettings(kind="lm"), steps=steps),)
     reasons.append(f"self-scaled Broyden: {p} parameters, more than {LM_PARAMETERS}")
-    return (StageSettings(optimiser=QuasiNewtonSettings(kind="ssbroyden"), steps=QUASI_NEWTON_STEPS),)
+    steps = UNLIMITED_STEPS if timed else QUASI_NEWTON_STEPS
+    return (StageSettings(optimiser=QuasiNewtonSettings(kind="ssbroyden"), steps=steps),)
 
 
 def _resample(

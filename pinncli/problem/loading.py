@@ -14,7 +14,7 @@ from pinncli.errors import Diagnostic, NotFoundError, ProblemError
 from pinncli.problem.formulation import formulate
 from pinncli.problem.library import find_problem
 from pinncli.problem.names import check_counts, check_names
-from pinncli.problem.overrides import Override, apply, parse_override
+from pinncli.problem.overrides import Override, apply, parse_override, too_deep
 from pinncli.problem.shorthand import spell_out
 from pinncli.problem.source import KeyPath, Loaded, SourceMap, excerpt_of, is_control, scan
 from pinncli.problem.validation import validate
@@ -22,7 +22,6 @@ from pinncli.problem.validation import validate
 __all__ = ["Loaded", "load_problem", "load_text", "read_text"]
 
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 16
 MAX_FINDINGS = 50
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -130,17 +129,8 @@ def _parse(text: str, file: str) -> None:
         raise ProblemError([Diagnostic("tables or lists nested too deeply", file)]) from None
     except ValueError as error:
         raise ProblemError([_syntax(str(error), text, file)]) from None
-    level: list[Any] = [data]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise ProblemError([Diagnostic("tables or lists nested too deeply", file)])
+    if too_deep(data):
+        raise ProblemError([Diagnostic("tables or lists nested too deeply", file)])
 
 
 def _syntax(message: str, text: str, file: str) -> Diagnostic:

@@ -15,6 +15,7 @@ from pinncli.errors import Diagnostic, ProblemError, UsageError
 from pinncli.language.diagnostics import nearest
 from pinncli.problem.source import KeyPath, dotted, is_control, printable
 
+MAX_DEPTH = 16
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 _CLOSED = frozenset(
@@ -68,9 +69,26 @@ def _value(text: str, words: str) -> Any:
         if text[0] in "\"'[{":
             raise UsageError(f"--set {printable(words)}: not a TOML value: {printable(text)}") from None
         return text
+    if too_deep(parsed):
+        raise UsageError(f"--set {printable(words)}: nested too deeply")
     if "#" in text and not isinstance(parsed["v"], str | list | dict):
         return text  # never let a comment swallow half of the value
     return parsed["v"]
+
+
+def too_deep(data: Any) -> bool:
+    """Whether tables and lists are nested deeper than any problem needs; without recursion."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def apply(text: str, overrides: Sequence[Override]) -> tuple[str, dict[str, Any]]:

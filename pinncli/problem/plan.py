@@ -93,16 +93,14 @@ def free_coordinates(terms: ConditionTerms, problem: Problem) -> int:
 
 
 def point_count(terms: ConditionTerms, choices: Choices, problem: Problem) -> int:
-    """Points of one condition: given, its data's, or by the dimension of its region."""
+    """Points of one condition: its data's, given for each side, or by the dimension of its region."""
     if terms.data is not None:
         return len(next(iter(terms.data.columns.values())))
-    if terms.points is not None:
-        return terms.points
     free = free_coordinates(terms, problem)
-    if free == len(problem.coordinates):
+    if terms.points is None and free == len(problem.coordinates):
         return choices.interior
-    sides = max(1, len(terms.region.labels))
-    return sides * (choices.boundary if free else 1)
+    each = terms.points or (choices.boundary if free else 1)
+    return each * len(terms.region.labels)
 
 
 def _point_set(group: list[ConditionTerms], choices: Choices, formulation: Formulation) -> PointSet:

@@ -133,4 +133,6 @@ class TrainingSettings(Settings):
     max_steps: int | None = Field(default=None, ge=1)
     target: float | None = Field(default=None, gt=0)
     """Relative L2 error (or relative fresh-point residual where there is no reference)."""
+    weights: Literal["scaled", "plain"] = "scaled"
+    """`scaled` divides every equation by the size of its largest term before its `weight` counts."""
     checkpoint_seconds: float = Field(default=300.0, gt=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import filelock
@@ -18,6 +19,7 @@ from pinncli.runs.files import Files
 
 LEASE_NAME = "run.lock"
 LEASE_SECONDS = 60.0
+GRACE_SECONDS = 2.0
 
 
 class Lease:
@@ -57,15 +59,15 @@ class Lease:
 def sweep_markers(files: Files, folder: Path) -> None:
     """Remove what filelock leaves behind where a process dies while taking a lease."""
     for entry in files.entries(folder):
-        if entry.startswith(LEASE_NAME + ".") and _age(folder / entry) > 2 * LEASE_SECONDS:
-            files.remove(folder / entry)
+        path = folder / entry
+        if entry.startswith(LEASE_NAME + ".") and time.time() - path.stat().st_mtime > 2 * LEASE_SECONDS:
+            files.remove(path)
 
 
 def _attempt(lock: filelock.SoftFileLease, path: Path, seconds: float) -> bool:
     """Whether the lease could be taken, after watching a holder on another host. Raises OSError."""
+    _drop_unfinished(lock, path)
     owner = lock.owner
-    if owner is None and _age(path) > seconds:  # of a process that died while making it
-        path.unlink(missing_ok=True)
     elsewhere = owner is not None and owner.hostname != socket.gethostname()
     try:
         lock.acquire(timeout=seconds * 1.1 if elsewhere else 0)
@@ -74,12 +76,22 @@ def _attempt(lock: filelock.SoftFileLease, path: Path, seconds: float) -> bool:
     return True
 
 
-def _age(path: Path) -> float:
-    """Seconds since the file was written; 0 where there is none."""
-    try:
-        return time.time() - path.lstat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _drop_unfinished(lock: filelock.SoftFileLease, path: Path) -> None:
+    """Remove a marker that names no owner: its process died between making and filling it.
+
+    A live process fills it within milliseconds; should one stand still there for GRACE_SECONDS, it
+    finds out by its heartbeat that the marker is not its own.
+    """
+    end = time.monotonic() + GRACE_SECONDS
+    with suppress(FileNotFoundError):
+        first = path.lstat()
+        while lock.owner is None:
+            if path.lstat().st_ino != first.st_ino:
+                return
+            if time.monotonic() > end:
+                path.unlink()
+                return
+            time.sleep(GRACE_SECONDS / 20)
 
 
 def _describe(lock: filelock.SoftFileLease, job: str) -> str:

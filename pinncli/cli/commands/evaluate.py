@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +46,7 @@ def export(
 
     opened = open_run(run)
     target = opened.folder / f"fields{SUFFIXES[format.value]}" if out is None else out
-    write(opened.fields(), target, format.value)
+    write(opened.fields(), target, format.value, history=_command())
     result(str(target))
 
 
@@ -123,7 +125,12 @@ def _write(data: FieldSet | PointSet, out: Path) -> None:
     if out.suffix not in forms:
         raise UsageError(f"--out {out}: the name should end in one of {', '.join(forms)}")
     Files().make_folder(out.parent)
-    write(data, out, forms[out.suffix])
+    write(data, out, forms[out.suffix], history=_command())
+
+
+def _command() -> str:
+    """This command line, which the file keeps as where it came from."""
+    return shlex.join(["pinncli", *sys.argv[1:]])
 
 
 def _errors(solution: Solution, data: FieldSet | PointSet) -> dict[str, dict[str, float]]:

@@ -171,7 +171,7 @@ def _train(
     from pinncli.solver import solve as solve_problem
 
     training = formulation.problem.training
-    choices = choose(formulation, options.device.partition(":")[0])
+    choices = choose(formulation, timed=options.max_time is not None)
     plan = Plan(
         name=formulation.name,
         stages=tuple((stage.optimiser.kind, stage.steps) for stage in choices.stages),
