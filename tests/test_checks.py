@@ -183,6 +183,18 @@ HEAT = '[conditions]\np = { equation = "u_t = u_xx" }\n'
 START = 'start = { on = "t-", equation = "u = 0" }\n'
 SIDES = 'sides = { on = "x-, x+", equation = "u = 0" }\n'
 
+SIZES = """
+stages = [{ optimiser = { kind = "KIND" } }]
+network = { width = WIDTH, depth = 3 }
+sampling = { interior = INTERIOR, boundary = 200 }
+"""
+
+
+def sized(kind: str = "adam", width: int = 30, interior: int = 2048) -> str:
+    chosen = SIZES.replace("KIND", kind).replace("WIDTH", str(width)).replace("INTERIOR", str(interior))
+    return chosen + STRIP + HEAT + START + SIDES
+
+
 ILL_POSED = {
     "wave with one initial condition": (
         STRIP + '[conditions]\np = { equation = "u_tt = u_xx" }\n' + START + SIDES,
@@ -369,23 +381,23 @@ a = { on = "boundary", equation = "u = 0" }""",
         ],
     ),
     "too many parameters": (
-        STRIP + HEAT + START + SIDES + "[network]\nwidth = 100000000",
+        sized("ssbroyden", width=10**8),
         [
             "error network: too large: about 8.94e+24 GiB of memory, 8.94e+24 GiB of it for the optimiser"
             " (20,000,000,600,000,001 parameters, 2,648 points) | the limit is 64 GiB; --allow-large lifts it"
         ],
     ),
     "too many points": (
-        STRIP + HEAT + START + SIDES + "[sampling]\ninterior = 1000000000000",
+        sized(interior=10**12),
         [
-            "error sampling: too large: about 44,704 GiB of memory, 44,703 GiB of it for the points"
+            "error sampling: too large: about 44,703 GiB of memory, 44,703 GiB of it for the points"
             " (1,981 parameters, 1,000,000,000,600 points) | the limit is 64 GiB; --allow-large lifts it"
         ],
     ),
     "too fine a grid": (
-        STRIP + HEAT + START + SIDES + "[output]\ngrid = { x = 1000000, t = 1000000 }",
+        sized() + "[output]\ngrid = { x = 1000000, t = 1000000 }\n",
         [
-            "error output.grid: too large: about 44,704 GiB of memory, 44,703 GiB of it for the output fields"
+            "error output.grid: too large: about 44,703 GiB of memory, 44,703 GiB of it for the output fields"
             " (1,981 parameters, 2,648 points) | the limit is 64 GiB; --allow-large lifts it"
         ],
     ),

@@ -97,6 +97,16 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["exit"] == 2
 
 
+def test_control_c(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pinncli.problem.library.list_problems", interrupted)
+    assert run(["list", "--json"]) == 130
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["exit"], err) == (130, "interrupted\n")
+
+
 def test_first_signal_is_remembered() -> None:
     for number in STOP_SIGNALS:
         before = signal.getsignal(number)

@@ -25,6 +25,8 @@ def guarded(command: Callable[..., Any], arguments: Sequence[str]) -> int:
         code = leaving.code if isinstance(leaving.code, int) else 0
         if code == UsageError.exit_code:
             _report_json(arguments, code, str(getattr(leaving.__context__, "message", "") or "usage error"))
+        elif code == _INTERRUPTED:  # Typer turns Ctrl-C into this
+            _fail(arguments, code, "interrupted")
         return code
     except KeyboardInterrupt:
         return _fail(arguments, _INTERRUPTED, "interrupted")

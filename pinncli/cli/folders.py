@@ -14,11 +14,6 @@ def runs_folder() -> Path:
     return Path(os.environ.get("PINNCLI_RUNS") or "runs")
 
 
-def default_folder(problem: str, seed: int) -> Path:
-    """Where a problem's run goes without `--out`: `runs/heat1d-s0`."""
-    return runs_folder() / f"{problem}-s{seed}"
-
-
 def find_run(name: str) -> Path:
     """The directory of a run given by path, or by its name in the runs folder.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -16,6 +17,12 @@ class Bundle:
 
     text: str
     files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """Tells the files' contents apart; empty without files."""
+        parts = [name.encode() + b"\0" + hashlib.sha256(data).digest() for name, data in sorted(self.files.items())]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16] if parts else ""
 
 
 def bundle(loaded: Loaded) -> Bundle:

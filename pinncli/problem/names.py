@@ -103,7 +103,7 @@ def _check_ranges(problem: Problem, source: SourceMap) -> list[Diagnostic]:
             findings.append(source.diagnose(path, f"a range from {low!r} to {high!r} cannot be resolved"))
     times = [name for name, c in problem.coordinates.items() if c.kind == "time"]
     for name in times[1:]:
-        message = f"there is one time coordinate, and '{times[0]}' is it"
+        message = f"there is one time coordinate, and '{printable(times[0], 40)}' is it"
         findings.append(source.diagnose(("coordinates", name), message))
     for section in ("coordinates", "unknowns", "conditions"):
         if not getattr(problem, section):
@@ -149,6 +149,6 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
         if count < 2:
             findings.append(source.diagnose(("output", "grid", name), f"should be at least 2, not {count}"))
     if problem.exact and (missing := [name for name in problem.unknowns if name not in problem.exact]):
-        message = f"no formula for {', '.join(missing)}: all unknowns are needed, or none"
+        message = f"no formula for {printable(', '.join(missing))}: all unknowns are needed, or none"
         findings.append(source.diagnose(("exact",), message))
     return findings

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,9 @@ CHECKPOINT, FIELDS, POINTS = "checkpoint.h5", "fields.h5", "points.vtkhdf"
 RUN_FILES = (MANIFEST, PROBLEM, HISTORY, CHECKPOINT, FIELDS, POINTS)
 """Every file that a run may write; no other name is ever touched."""
 
+ATTACHMENT_LIMIT = 2**30
+"""Bytes of one data file."""
+
 Resume = Literal["auto", "never", "must"]
 
 
@@ -46,6 +49,7 @@ class Asked:
     options: dict[str, Option]
     force: bool
     resume: Resume
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -100,7 +104,8 @@ def begin(files: Files, asked: Asked, argv: Sequence[str], old: Manifest | None)
 
     Until the status is "running" nothing in the folder counts: a crash here is a run that never was.
     """
-    path, text = asked.folder / MANIFEST, asked.text.encode("utf-8")
+    path = asked.folder / MANIFEST
+    contents = {PROBLEM: asked.text.encode("utf-8"), **asked.attachments}
     manifest = Manifest(
         status="creating",
         name=asked.name,
@@ -111,14 +116,16 @@ def begin(files: Files, asked: Asked, argv: Sequence[str], old: Manifest | None)
         writer=this_writer(),
         created=now(),
         updated=now(),
-        checksums={PROBLEM: hashlib.sha256(text).hexdigest()},
+        checksums={name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
         summary={},
     )
     if old is None or old.status == "creating":
         files.write_atomic(path, encode(manifest))
         for entry in {*files.entries(asked.folder)} & {*RUN_FILES} - {MANIFEST}:
             files.remove(asked.folder / entry)
-        files.write_atomic(asked.folder / PROBLEM, text)
+        for name, data in contents.items():
+            files.make_folder((asked.folder / name).parent)
+            files.write_atomic(asked.folder / name, data)
     else:
         manifest = manifest.model_copy(update={"created": old.created})
     manifest = manifest.model_copy(update={"status": "running"})
@@ -155,6 +162,19 @@ def read_text(files: Files, folder: Path, manifest: Manifest) -> str:
     if identify(text, manifest.options) != manifest.identity:
         raise CorruptError(f"{path}: changed since the run was made; solve the new text into another folder")
     return text
+
+
+def check_attachments(files: Files, folder: Path, manifest: Manifest) -> None:
+    """Compare the data files that came with the problem with run.json. Raises CorruptError."""
+    for name, checksum in manifest.checksums.items():
+        if name in RUN_FILES:
+            continue
+        try:
+            data = files.read_bytes(folder / name, ATTACHMENT_LIMIT)
+        except NotFoundError:
+            raise CorruptError(f"{folder / name}: missing; the run was made with it") from None
+        if hashlib.sha256(data).hexdigest() != checksum:
+            raise CorruptError(f"{folder / name}: changed since the run was made")
 
 
 def near_runs(files: Files, folder: Path) -> str:

@@ -28,6 +28,7 @@ from pinncli.runs.folder import (
     Asked,
     Resume,
     begin,
+    check_attachments,
     inspect,
     near_runs,
     read_manifest,
@@ -69,18 +70,20 @@ class Run:
         argv: Sequence[str] = (),
         force: bool = False,
         resume: Resume = "auto",
+        attachments: Mapping[str, bytes] | None = None,
         files: Files | None = None,
     ) -> Run:
         """Start the run of problem `name` with this text in `folder`, or continue it there.
 
         `options` are the settings that must agree for a run to be the same (seed, device,
         precision). A finished run of the same text and options comes back as it is, `finished`, for
-        reading only. `force` replaces an existing run. Nothing is touched where this raises:
+        reading only. `attachments` are the data files that the text names, kept in the folder under
+        those names; `options` should tell their contents apart. `force` replaces an existing run. Nothing is touched where this raises:
         OutputError (another run, with what differs; a folder that is no run; a file in the way;
         read-only; in use), NotFoundError (`must` without a run), CorruptError, StorageError, UsageError.
         """
         files = files or Files()
-        asked = Asked(Path(folder), name, text, dict(options), force, resume)
+        asked = Asked(Path(folder), name, text, dict(options), force, resume, attachments or {})
         found = inspect(files, asked)
         if found is not None and found.finished and not force:
             return cls(asked.folder, found, text, files)
@@ -109,6 +112,7 @@ class Run:
         files, folder = files or Files(), Path(folder)
         manifest = read_manifest(files, folder)
         if manifest is not None and manifest.status != "creating":
+            check_attachments(files, folder, manifest)
             return cls(folder, manifest, read_text(files, folder, manifest), files)
         if manifest is None and (folder.is_file() or strangers(files.entries(folder))):
             raise CorruptError(f"{folder}: not a run directory (it has no {MANIFEST})")

@@ -13,7 +13,6 @@ import typer
 from pinncli.cli.commands.compare import run_summary
 from pinncli.cli.commands.plot import print_pictures
 from pinncli.cli.commands.problems import is_refused
-from pinncli.cli.folders import default_folder
 from pinncli.cli.options import (
     AllowLarge,
     Device,
@@ -148,16 +147,28 @@ def _options(
 
 def _open_run(loaded: Loaded, options: SolveOptions, out: Path | None, force: bool, resume: Resume) -> Run:
     """The run directory, new or to be continued; refused before anything is computed."""
+    from pinncli.problem.bundle import bundle
+    from pinncli.runs.folder import locate
     from pinncli.runs.store import Run
 
+    bundled = bundle(loaded)
+    device = options.device.partition(":")[0]
+    settings: dict[str, str | int | float | bool | None] = {
+        "device": device,
+        "precision": options.precision,
+        "seed": options.seed,
+    }
+    if bundled.digest:
+        settings["data"] = bundled.digest
     return Run.create(
-        default_folder(loaded.name, options.seed) if out is None else out,
+        locate(loaded.name, bundled.text, settings) if out is None else out,
         loaded.name,
-        loaded.text,
-        {"device": options.device.partition(":")[0], "precision": options.precision, "seed": options.seed},
+        bundled.text,
+        settings,
         argv=["pinncli", *sys.argv[1:]],
         force=force,
         resume=resume.value,
+        attachments=bundled.files,
     )
 
 
