@@ -214,7 +214,7 @@ def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
         sample = Sample(drawn.points, drawn.normals, {})
     extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
-    return terms.weight / natural_scale(terms.residual, box.names, extents, sample, initial) ** 2
+    return terms.weight / natural_scale(terms.residual, box.names, box.space, extents, sample, initial) ** 2
 
 
 def _held(terms: ConditionTerms, names: Sequence[str]) -> tuple[str, ...]:

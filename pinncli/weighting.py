@@ -27,6 +27,7 @@ def row_scales(groups: Sequence[Group], samples: Sequence[Sample]) -> list[list[
 def natural_scale(
     residual: Residual,
     coordinates: Sequence[str],
+    space: Sequence[str],
     extents: Sequence[float],
     sample: Sample,
     parameters: Mapping[str, float],
@@ -36,6 +37,7 @@ def natural_scale(
     It is the largest of |dr/dp| times the size of partial p, prod_i (pi / L_i)^k_i, over the partials
     and the points of `sample`, with every partial at one in dr/dp. Dividing the residual by it makes
     `u_tt = 4*u_xx` and `u = 0` count alike, whatever the units and the order of the equation.
+    `extents` (d,) are the lengths L of `coordinates`; a Laplacian is over those of `space`.
     """
     leaves: dict[Input, Tensor] = {}
 
@@ -53,18 +55,21 @@ def natural_scale(
                 return leaves.setdefault(i, torch.ones_like(sample.points[:, 0]).requires_grad_())
 
     scale = 0.0
+    lap_size = sum((math.pi / extents[coordinates.index(name)]) ** 2 for name in space)
     with torch.enable_grad():
         outputs = run_program(residual.programs, value, sample.points)
     for out in outputs:
         if out.requires_grad:
-            slopes = torch.autograd.grad(out.sum(), list(leaves.values()), retain_graph=True, materialize_grads=True)
+            slopes = torch.autograd.grad(
+                out.sum(), list(leaves.values()), retain_graph=True, materialize_grads=True
+            )
             for i, slope in zip(leaves, slopes, strict=True):
                 assert i.partial is not None  # noqa: S101  (by construction of Input)
-                scale = max(scale, float(slope.abs().max()) * _size(i.partial, extents))
+                scale = max(scale, float(slope.abs().max()) * _size(i.partial, extents, lap_size))
     return scale if math.isfinite(scale) and scale > 0.0 else 1.0
 
 
-def _size(partial: Partial, extents: Sequence[float]) -> float:
+def _size(partial: Partial, extents: Sequence[float], lap_size: float) -> float:
     if partial.laplacian:
-        return sum((math.pi / length) ** 2 for length in extents)
+        return lap_size
     return math.prod((math.pi / length) ** k for length, k in zip(extents, partial.orders, strict=True))

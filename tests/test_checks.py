@@ -51,6 +51,14 @@ sides = { on = "boundary", equation = "dn(u) = 0" }""",
 p = { equation = "u_t + 2*u_x = 0" }
 start = { on = "t-", equation = "u = 0" }
 inflow = { on = "x-", equation = "u = 0" }""",
+    "eikonal, from one side": SQUARE
+    + """[conditions]
+p = { equation = "norm(grad(u)) = 1" }
+a = { on = "y-", equation = "u = 0" }""",
+    "obstacle": SQUARE
+    + """[conditions]
+p = { equation = "min(u - 1, -lap(u)) = 0" }
+a = { on = "boundary", equation = "u = 2" }""",
     "boundary value problem": LINE
     + """[conditions]
 p = { equation = "u_xx + u^3 = 1" }
@@ -240,6 +248,20 @@ b = { on = "x-", equation = "u_x = 0" }""",
         [
             "error conditions.p: fourth order in x, which needs 4 conditions; there are 3"
             " | add one on x- or x+"
+        ],
+    ),
+    "transport without an inflow": (
+        STRIP + '[conditions]\np = { equation = "u_t + u_x = 0" }\n' + START,
+        [
+            "warning conditions.p: first order in x, which needs 1 condition; there are none"
+            " | nothing is said on x- and x+"
+        ],
+    ),
+    "slope of a line": (
+        LINE + '[conditions]\np = { equation = "u_x = u" }\n',
+        [
+            "error conditions.p: first order in x, which needs 1 condition; there are none"
+            " | nothing is said on x- and x+"
         ],
     ),
     "system with too few sides": (

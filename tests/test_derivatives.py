@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sympy
 import torch
-from torch import Tensor
 from sympy.functions.combinatorial.numbers import stirling
+from torch import Tensor
 from torch.nn import functional
 
 from pinncli.derivatives import ENGINES, MAX_ORDER, Engine, Reverse, Taylor
@@ -40,7 +40,9 @@ def orders_up_to(total: int, dimension: int) -> Iterator[MultiIndex]:
     return (index for index in product(range(total + 1), repeat=dimension) if sum(index) <= total)
 
 
-def network(activation: str, *, inputs: int = 2, outputs: int = 2, periodic: int | None = 1, width: int = 5) -> MLP:
+def network(
+    activation: str, *, inputs: int = 2, outputs: int = 2, periodic: int | None = 1, width: int = 5
+) -> MLP:
     features = Features(
         low=(-1.0, 0.5, 0.0)[:inputs],
         high=(2.0, 3.5, 1.0)[:inputs],
@@ -52,7 +54,9 @@ def network(activation: str, *, inputs: int = 2, outputs: int = 2, periodic: int
 
 def theta_of(net: MLP, seed: int = 0, device: torch.device | None = None) -> Tensor:
     theta = net.initialise(torch.Generator().manual_seed(seed))
-    biases = 0.1 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    biases = 0.1 * torch.randn(
+        theta.shape, generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64
+    )
     return (theta + biases).to(device or "cpu")  # no bias is zero, so that every term counts
 
 
@@ -111,7 +115,8 @@ def test_composition_in_one_coordinate_is_the_incomplete_bell_polynomial(order: 
     assert set(rule) == set(range(2, order + 1))
     for k, monomials in rule.items():
         mine = sum(
-            sympy.Integer(int(m.coefficient)) * sympy.prod([h[sum(index.indices[c]) - 1] ** p for c, p in m.factors])
+            sympy.Integer(int(m.coefficient))
+            * sympy.prod([h[sum(index.indices[c]) - 1] ** p for c, p in m.factors])
             for m in monomials
         )
         assert sympy.expand(mine - sympy.bell(order, k, h[: order - k + 1])) == 0
@@ -121,7 +126,9 @@ def test_composition_of_a_mixed_third_derivative() -> None:
     # d_xxy f(h) = f' h_xxy + f'' (2 h_x h_xy + h_y h_xx) + f''' h_x^2 h_y
     index = jet_index(2, (Partial("u", (2, 1)),), ())
     at = index.position
-    rule = {k: {(m.coefficient, m.factors) for m in monomials} for k, monomials in index.composition[at[2, 1]]}
+    rule = {
+        k: {(m.coefficient, m.factors) for m in monomials} for k, monomials in index.composition[at[2, 1]]
+    }
     x, y, xx, xy = at[1, 0], at[0, 1], at[2, 0], at[1, 1]
     assert rule == {
         2: {(2.0, tuple(sorted([(x, 1), (xy, 1)]))), (1.0, tuple(sorted([(y, 1), (xx, 1)])))},
@@ -145,7 +152,9 @@ def test_an_index_is_the_smallest_closed_set() -> None:
     assert (collapsed.size, collapsed.order, collapsed.lap) == (4, 2, 3)
 
 
-def jet_of(formula: sympy.Expr, partials: Sequence[Partial], lap_axes: tuple[int, ...], place: dict[Any, Any]) -> Jet:
+def jet_of(
+    formula: sympy.Expr, partials: Sequence[Partial], lap_axes: tuple[int, ...], place: dict[Any, Any]
+) -> Jet:
     """A one-feature, one-point jet whose channels are the exact derivatives of a formula."""
     index = jet_index(2, tuple(partials), lap_axes)
     values = [formula.diff(X, i, Y, j) for i, j in index.indices]
@@ -243,7 +252,9 @@ def test_gradients_in_theta_agree(activation: str, device: torch.device) -> None
     points = points_in(net, 6, device)
     wanted = [Partial(c, index) for c in "uv" for index in orders_up_to(3, 2)]
     wanted += [Partial("u", (4, 0)), Partial("v", (0, 0), laplacian=True)]
-    weights = torch.randn((len(wanted), 6), generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(device)
+    weights = torch.randn(
+        (len(wanted), 6), generator=torch.Generator().manual_seed(3), dtype=torch.float64
+    ).to(device)
     gradients = {}
     for name, engine in engines(("u", "v"), (0, 1)).items():
         theta = theta_of(net, device=device).requires_grad_()
@@ -280,7 +291,9 @@ def test_without_gradients_nothing_is_differentiable(name: str) -> None:
     net = network("tanh")
     engine = ENGINES[name](("u", "v"), (0, 1))
     with torch.no_grad():
-        values = engine.partials(net, theta_of(net).requires_grad_(), points_in(net, 3), [Partial("u", (1, 1))])
+        values = engine.partials(
+            net, theta_of(net).requires_grad_(), points_in(net, 3), [Partial("u", (1, 1))]
+        )
     assert not values[Partial("u", (1, 1))].requires_grad
 
 
@@ -337,6 +350,10 @@ def gated(theta: Tensor, x: Any) -> Any:
     return functional.linear(f, theta[18:36].reshape(2, 9))
 
 
+def total(values: dict[Partial, Tensor]) -> Tensor:
+    return torch.stack([v.square().sum() for v in values.values()]).sum()
+
+
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_network_of_every_operation(fused: bool) -> None:
     theta = torch.randn(36, generator=torch.Generator().manual_seed(4), dtype=torch.float64) * 0.7
@@ -345,9 +362,9 @@ def test_a_network_of_every_operation(fused: bool) -> None:
     wanted += [Partial(c, (0, 0), laplacian=True) for c in "uv"]
     leaf = theta.clone().requires_grad_()
     exact = Reverse(("u", "v"), (0, 1)).partials(gated, leaf, points, wanted)
-    (exact_gradient,) = torch.autograd.grad(sum(v.square().sum() for v in exact.values()), leaf)
+    (exact_gradient,) = torch.autograd.grad(total(exact), leaf)
     found = Taylor(("u", "v"), (0, 1), fused).partials(gated, leaf, points, wanted)
-    (gradient,) = torch.autograd.grad(sum(v.square().sum() for v in found.values()), leaf)
+    (gradient,) = torch.autograd.grad(total(found), leaf)
     assert all(close(found[p], exact[p], 1e-10) for p in wanted)
     assert close(gradient, exact_gradient, 1e-10)
 
@@ -357,7 +374,7 @@ def test_a_jet_has_the_shape_of_its_value_and_refuses_what_it_does_not_know() ->
     assert jet.shape == (4, 2)
     assert jet.channels[1].tolist() == [[1.0] * 4, [0.0] * 4]
     with pytest.raises(TypeError):
-        torch.relu(jet)  # type: ignore[call-overload]
+        torch.relu(jet)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="features"):
         torch.cat([jet, jet], dim=0)  # type: ignore[list-item]
     with pytest.raises(ValueError, match="no options"):
@@ -370,7 +387,12 @@ def test_second_derivatives_of_a_known_function() -> None:
         return torch.sin(x[:, 0:1] * math.pi) * torch.exp(-x[:, 1:2])
 
     points = torch.rand((8, 2), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    wanted = [Partial("u", (0, 0)), Partial("u", (2, 0)), Partial("u", (0, 1)), Partial("u", (0, 0), laplacian=True)]
+    wanted = [
+        Partial("u", (0, 0)),
+        Partial("u", (2, 0)),
+        Partial("u", (0, 1)),
+        Partial("u", (0, 0), laplacian=True),
+    ]
     for name, engine in engines(("u",), (0,)).items():
         u, u_xx, u_t, lap = engine.partials(exact, torch.zeros(0), points, wanted).values()
         assert close(u_xx, -(math.pi**2) * u), name

@@ -25,18 +25,22 @@ SMALL = ("network.width=5", "network.depth=2", "sampling.interior=60", "sampling
 # --- errors ----------------------------------------------------------------------------------------
 
 
+def figures(found: Errors) -> tuple[float, float]:
+    return found.rel_l2, found.max_abs
+
+
 def test_errors_are_relative_to_the_reference() -> None:
     found = errors(np.array([1.0, 2.0, 7.0]), np.array([1.0, 2.0, 2.0]))
-    assert found == Errors(rel_l2=pytest.approx(5 / 3), max_abs=pytest.approx(5.0))
+    assert figures(found) == pytest.approx((5 / 3, 5.0))
 
 
 def test_errors_of_components_are_those_of_the_vector() -> None:
     values, reference = np.array([[3.0, 4.0], [1.0, 0.0]]), np.array([[0.0, 0.0], [1.0, 0.0]])
-    assert errors(values, reference) == Errors(rel_l2=pytest.approx(5.0), max_abs=pytest.approx(5.0))
+    assert figures(errors(values, reference)) == pytest.approx((5.0, 5.0))
 
 
 def test_errors_of_a_vanishing_reference_are_absolute() -> None:
-    assert errors(np.array([3.0, 4.0]), np.zeros(2)) == Errors(rel_l2=pytest.approx(5.0), max_abs=pytest.approx(4.0))
+    assert figures(errors(np.array([3.0, 4.0]), np.zeros(2))) == pytest.approx((5.0, 4.0))
 
 
 def test_errors_of_float32_values_are_taken_in_float64() -> None:
@@ -50,7 +54,9 @@ coefficients = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
 
 
 @given(a=coefficients, b=coefficients, seed=st.integers(0, 100))
-def test_interpolation_is_exact_for_polynomials_of_degree_5(a: list[float], b: list[float], seed: int) -> None:
+def test_interpolation_is_exact_for_polynomials_of_degree_5(
+    a: list[float], b: list[float], seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(-1, 1, 9)) + np.linspace(0, 1, 9)  # uneven, no two the same
     y = np.linspace(0, 2, 7)
@@ -161,7 +167,9 @@ def test_a_plane_grid_is_stored_y_first() -> None:
     assert fields.axes == {"x": "X", "y": "Y"}
     x, y = np.meshgrid(fields.coordinates["x"], fields.coordinates["y"])
     k = 20 - np.sqrt(400 + 4 * np.pi**2)
-    np.testing.assert_allclose(fields.fields["reference_u"], 1 - np.exp(k * x) * np.cos(2 * np.pi * y), atol=1e-12)
+    np.testing.assert_allclose(
+        fields.fields["reference_u"], 1 - np.exp(k * x) * np.cos(2 * np.pi * y), atol=1e-12
+    )
 
 
 def test_a_complex_unknown_has_two_fields_and_one_error() -> None:
@@ -189,7 +197,9 @@ def test_errors_are_against_the_formula_at_fresh_points() -> None:
     s = solution("heat1d")
     points, known = s.error_points(5000)
     assert points.shape == (5000, 2)
-    assert not {tuple(p) for p in points.tolist()} & {tuple(p) for p in s.assembly.draw(0, None, None)[0].points.tolist()}
+    assert not {tuple(p) for p in points.tolist()} & {
+        tuple(p) for p in s.assembly.draw(0, None, None)[0].points.tolist()
+    }
     np.testing.assert_allclose(
         known["u"], np.exp(-0.1 * np.pi**2 * points[:, 1]) * np.sin(np.pi * points[:, 0]), atol=1e-14
     )
@@ -241,7 +251,9 @@ def test_everything_follows_from_the_seed() -> None:
     first, again, other = (solution("burgers1d", seed=k).assembly for k in (3, 3, 4))
     assert torch.equal(first.initial_theta(), again.initial_theta())
     assert not torch.equal(first.initial_theta(), other.initial_theta())
-    for a, b, c in zip(first.draw(2, None, None), again.draw(2, None, None), other.draw(2, None, None), strict=True):
+    for a, b, c in zip(
+        first.draw(2, None, None), again.draw(2, None, None), other.draw(2, None, None), strict=True
+    ):
         assert torch.equal(a.points, b.points)
         assert not torch.equal(a.points, c.points)
 
@@ -274,9 +286,7 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
     found = sizes(Sample(candidates.points, candidates.normals, {}))
     density = found**power / np.mean(found**power) + floor
     rng = np.random.default_rng(0)
-    means = [
-        rng.choice(found, n, replace=False, p=density / density.sum()).mean() for _ in range(40)
-    ]
+    means = [rng.choice(found, n, replace=False, p=density / density.sum()).mean() for _ in range(40)]
     assert sizes(drawn[0]).mean() == pytest.approx(np.mean(means), abs=4 * np.std(means))
     assert np.mean(means) > found.mean() + 8 * np.std(means)  # so that uniform points would not pass
 

@@ -109,8 +109,16 @@ def inside(box: Box, points: Tensor) -> bool:
     return bool(((points >= low) & (points <= high)).all())
 
 
-@given(box=boxes, name=st.sampled_from(list(SAMPLERS)), count=st.integers(1, 50), seed=seeds, draw=st.integers(0, 9))
-def test_interior_points_lie_inside_and_have_no_normal(box: Box, name: str, count: int, seed: int, draw: int) -> None:
+@given(
+    box=boxes,
+    name=st.sampled_from(list(SAMPLERS)),
+    count=st.integers(1, 50),
+    seed=seeds,
+    draw=st.integers(0, 9),
+)
+def test_interior_points_lie_inside_and_have_no_normal(
+    box: Box, name: str, count: int, seed: int, draw: int
+) -> None:
     found = box.sample(("interior",), count, SAMPLERS[name], seed, draw)
     assert found.points.shape == found.normals.shape == (count, len(box.names))
     assert len(found) == count

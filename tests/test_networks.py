@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_shapes(features: Features, depth: int, outputs: int) -> None:
     assert net(theta.float(), torch.zeros((0, 2))).shape == (0, outputs)
 
 
-REFERENCE = {
+REFERENCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "sine": np.sin,
     "gelu": lambda h: h * 0.5 * (1.0 + np.vectorize(math.erf)(h / math.sqrt(2.0))),
@@ -77,7 +78,9 @@ def test_values_are_those_of_the_formula(activation: str) -> None:
     h = f(scaled @ theta[:14].reshape(7, 2).T + theta[14:21])
     h = f(h @ theta[21:70].reshape(7, 7).T + theta[70:77])
     expected = h @ theta[77:91].reshape(2, 7).T + theta[91:93]
-    np.testing.assert_allclose(net(torch.tensor(theta), torch.tensor(x)).numpy(), expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(
+        net(torch.tensor(theta), torch.tensor(x)).numpy(), expected, rtol=1e-13, atol=1e-13
+    )
 
 
 def test_initial_weights_are_a_pure_function_of_the_seed() -> None:
@@ -95,7 +98,9 @@ def test_initial_weights_are_a_pure_function_of_the_seed() -> None:
 @pytest.mark.parametrize("frequency", [1.0, 2.5])
 def test_initial_weights_have_the_deviations_stated(activation: str, frequency: float) -> None:
     net = mlp(width=300, depth=2, activation=activation, frequency=frequency)
-    first, first_bias, hidden, hidden_bias, last, last_bias = torch.split(start(net), [600, 300, 90_000, 300, 600, 2])
+    first, first_bias, hidden, hidden_bias, last, last_bias = torch.split(
+        start(net), [600, 300, 90_000, 300, 600, 2]
+    )
     gain = ACTIVATIONS[activation][1]
     assert float(first.std()) == pytest.approx(frequency, rel=0.1)
     assert float(hidden.std()) == pytest.approx(gain * math.sqrt(2 / 600), rel=0.02)

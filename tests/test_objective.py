@@ -1,4 +1,4 @@
-"""The objective's value, gradient, Jacobian and products against definitions, differences and dense matrices."""
+"""The objective against its definition, against differences, and against dense matrices."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 from pinncli.assembly import Assembly, assemble
+from pinncli.language.calculus import compile_equation
+from pinncli.language.parser import parse_equation
+from pinncli.language.scope import Scope
 from pinncli.objective import Objective, ParameterMap
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
+from pinncli.residuals import Sample
+from pinncli.weighting import natural_scale
 
 INVERSE = """
 title = "Reaction and diffusion with two unknown numbers, one bounded"
@@ -104,8 +109,12 @@ def differences(function: object, theta: Tensor, step: float = 1e-5) -> Tensor:
 def test_the_value_is_the_weighted_sum_of_half_mean_squares(name: str) -> None:
     c = case(name)
     rows = c.objective.condition_rows(c.theta)
-    weights = {condition.name: condition.weight for group in c.objective.groups for condition in group.conditions}
-    losses = {n: 0.5 * weights[n] * float(sum(row.square().mean() for row in parts)) for n, parts in rows.items()}
+    weights = {
+        condition.name: condition.weight for group in c.objective.groups for condition in group.conditions
+    }
+    losses = {
+        n: 0.5 * weights[n] * float(sum(row.square().mean() for row in parts)) for n, parts in rows.items()
+    }
     assert c.objective.losses(c.theta) == pytest.approx(losses, rel=1e-12)
     assert set(losses) == set(c.assembly.formulation.problem.conditions)
     assert c.objective.value(c.theta) == pytest.approx(sum(losses.values()), rel=1e-12)
@@ -113,7 +122,9 @@ def test_the_value_is_the_weighted_sum_of_half_mean_squares(name: str) -> None:
     assert 0.5 * float(r.dot(r)) == pytest.approx(sum(losses.values()), rel=1e-12)
     magnitudes = c.objective.magnitudes(c.theta)
     for condition, parts in rows.items():
-        assert torch.allclose(magnitudes[condition] ** 2, sum((row**2 for row in parts), torch.zeros(())), rtol=1e-12)
+        assert torch.allclose(
+            magnitudes[condition] ** 2, sum((row**2 for row in parts), torch.zeros(())), rtol=1e-12
+        )
 
 
 def test_a_weight_multiplies_the_loss_of_its_condition() -> None:
@@ -124,6 +135,27 @@ def test_a_weight_multiplies_the_loss_of_its_condition() -> None:
     objective = c.assembly.objective_of([heavier, *c.objective.groups[1:]], c.objective.samples)
     after = objective.losses(c.theta)
     assert after == pytest.approx({n: v * (5 if n == "pde" else 1) for n, v in before.items()})
+
+
+SCALES = {
+    "u_t = 0.1*u_xx": math.pi / 2,  # pi/T = 1.6, 0.1 (pi/L)^2 = 0.1
+    "u_t = 50*u_xx": 50 * (math.pi / 3) ** 2,
+    "u_t = 50*lap(u)": 50 * (math.pi / 3) ** 2,  # over x alone
+    "u = sin(x)": 1.0,
+    "u*u_x = nu": math.pi / 3,  # partials at one: dr/du = 1, dr/du_x = 1
+    "x^2*u = 0": 4.0,  # x lies in [-1, 2]
+    "u = 3": 1.0,
+}
+
+
+@pytest.mark.parametrize("text", SCALES)
+def test_the_natural_scale_is_the_size_of_the_largest_term(text: str) -> None:
+    scope = Scope(("x", "t"), ("x",), "t", {"u": "real"}, parameters=("nu",))
+    ends = torch.tensor([[-1.0, 0.0], [2.0, 2.0]], dtype=torch.float64)
+    residual = compile_equation(parse_equation(text), scope)
+    sample = Sample(ends, torch.zeros_like(ends), {})
+    found = natural_scale(residual, ("x", "t"), ("x",), (3.0, 2.0), sample, {"nu": 0.5})
+    assert found == pytest.approx(SCALES[text], rel=1e-12)
 
 
 # --- derivatives -----------------------------------------------------------------------------------
@@ -256,7 +288,11 @@ def test_float32_stays_float32(name: str, device: torch.device) -> None:
     value, gradient = single.objective.value_and_grad(theta)
     gram = single.objective.gram(theta)[2]
     v = random_like(theta, 1)
-    products = [single.objective.jvp(theta, v), single.objective.vjp(theta, r), single.objective.hvp(theta, v)]
+    products = [
+        single.objective.jvp(theta, v),
+        single.objective.vjp(theta, r),
+        single.objective.hvp(theta, v),
+    ]
     assert {x.dtype for x in (r, jacobian, gradient, gram, *products)} == {torch.float32}
     exact = double.objective.value_and_grad(double.theta)
     assert value == pytest.approx(exact[0], rel=1e-4)
@@ -271,7 +307,9 @@ def test_parameters_start_at_their_initial_values_and_keep_their_bounds() -> Non
     parameters = ParameterMap(("a", "b", "c"), (0.3, -5.0, 0.01), ((0.0, 1.0), None, None))
     at_start = {n: float(v) for n, v in parameters.values(torch.zeros(3, dtype=torch.float64)).items()}
     assert at_start == pytest.approx({"a": 0.3, "b": -5.0, "c": 0.01}, rel=1e-12)
-    raw = torch.tensor([[0.0, 2.0, -40.0, 40.0], [0.0, 1.0, -1.0, 2.0], [0.0, 1.0, -1.0, 2.0]], dtype=torch.float64)
+    raw = torch.tensor(
+        [[0.0, 2.0, -40.0, 40.0], [0.0, 1.0, -1.0, 2.0], [0.0, 1.0, -1.0, 2.0]], dtype=torch.float64
+    )
     values = parameters.values(raw)
     share = 1 / (1 + math.exp(-(2.0 + math.log(0.3 / 0.7))))
     assert values["a"].tolist() == pytest.approx([0.3, share, 0.0, 1.0], abs=1e-12)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pinncli.errors import PinncliError, ProblemError, UsageError
+from pinncli.language.calls import CALLS, LATER
 from pinncli.problem.checks import check
 from pinncli.problem.loading import load_problem
+from pinncli.problem.names import RESERVED
 
 HEAT = """\
 title = "1-D heat equation"
@@ -305,13 +307,20 @@ heat1d.toml:16:6: definitions.a: definitions go in a circle: a -> b -> a
         "a." * 60_000 + "b = 1\n",
         "heat1d.toml:15:1: a name with too many dots",
     ),
+    "integral": (
+        'mass = { equation = "integral(u, x) = 1" }\n',
+        """\
+heat1d.toml:15:22: conditions.mass: 'integral': integrals cannot be solved yet
+    integral(u, x) = 1
+    ^^^^^^^^""",
+    ),
     "later features": (
         '[geometry]\nhole = "disk([0.3, 0.3], 0.1)"\n'
         '[functions.a]\nfile = "a.h5"\naxes = ["x"]\n[marching]\nwindows = 3\n',
         """\
-heat1d.toml:16:1: geometry.hole: not solvable yet: shapes other than boxes
-heat1d.toml:17:1: functions.a: not solvable yet: coefficients from a file
-heat1d.toml:21:1: marching.windows: not solvable yet: time windows""",
+heat1d.toml:16:1: geometry.hole: shapes other than boxes cannot be solved yet
+heat1d.toml:17:1: functions.a: coefficients from a file cannot be solved yet
+heat1d.toml:21:1: marching.windows: time windows cannot be solved yet""",
     ),
 }
 
@@ -388,6 +397,10 @@ def test_malformed_override_is_usage(file: Path, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_problem(file.name, [words])
     assert "\x1b" not in str(caught.value)
+
+
+def test_every_word_of_the_language_is_reserved() -> None:
+    assert {*CALLS, *LATER} <= RESERVED
 
 
 def test_several_lines_of_one_string(file: Path) -> None:

@@ -52,7 +52,9 @@ def argument(op: str, n: int, seed: int) -> np.ndarray:
 
 
 ARITY = {
-    **dict.fromkeys(("add", "sub", "mul", "div", "pow", "atan2", "min", "max", "less", "less_equal", "and", "or"), 2),
+    **dict.fromkeys(
+        ("add", "sub", "mul", "div", "pow", "atan2", "min", "max", "less", "less_equal", "and", "or"), 2
+    ),
     "where": 3,
 }
 
@@ -80,7 +82,9 @@ def test_torch_and_numpy_give_the_same(op: str) -> None:
     np.testing.assert_allclose(mine, theirs, rtol=2e-15, atol=1e-15)
 
 
-@pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "pow", "atan2", "min", "max", "less", "less_equal"])
+@pytest.mark.parametrize(
+    "op", ["add", "sub", "mul", "div", "pow", "atan2", "min", "max", "less", "less_equal"]
+)
 @pytest.mark.parametrize("position", [0, 1])
 def test_one_argument_may_be_a_number(op: str, position: int) -> None:
     values = np.abs(argument(op, 40, 3)) + 0.1
@@ -230,7 +234,9 @@ def test_conditions_of_a_group_share_every_evaluation() -> None:
 
 def test_a_group_asks_for_each_partial_once() -> None:
     group = Group.of("g", NAMES, [condition("u_t = u_xx"), condition("u_xx + v_t = u")])
-    assert group.wanted == (tuple(sorted({Partial("u", o) for o in [(0, 0), (0, 1), (2, 0)]} | {Partial("v", (0, 1))})),)
+    assert group.wanted == (
+        tuple(sorted({Partial("u", o) for o in [(0, 0), (0, 1), (2, 0)]} | {Partial("v", (0, 1))})),
+    )
     assert (group.components, len(group.sites)) == (2, 1)
 
 

@@ -1,4 +1,12 @@
-"""What an optimiser is, and what it may know of an objective."""
+"""What an optimiser may know of the objective, and what the training loop may know of an optimiser.
+
+A state is a value: a flat frozen dataclass of tensors and plain numbers, and a checkpoint is
+exactly its fields. `step` depends on (objective, theta, state) alone, so a run continued from saved
+fields repeats the undisturbed one bit for bit. Large buffers (a dense inverse Hessian, L-BFGS pairs)
+are updated in place: **a state handed to `step`, `refresh` or `recover` is consumed**, and only the
+one that comes back may be stepped again. Rolling back needs no second copy, because `recover` discards
+the curvature: give it the theta to go back to and any state of the same run.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +15,28 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
+Status = Literal["ok", "converged", "failed"]
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One step in numbers.
+
+    `value` is the objective at the returned theta (Adam: at the theta before, which it has for
+    nothing) and `gradient_norm` the norm of the latest gradient known. `step_size` is the
+    length |s| of the step and `evaluations` how often the residual was evaluated, derivatives or not.
+    "converged": no decrease above rounding is left. "failed": none was found where one was predicted.
+    """
+
+    value: float
+    gradient_norm: float
+    step_size: float
+    evaluations: int
+    status: Status
+
 
 class Objective(Protocol):
-    """0.5 |r(theta)|^2 over theta (p,), with residuals r (r,) and their Jacobian J (r, p)."""
+    """0.5 |r(theta)|^2 for theta (p,) and residuals r (n,); J is the Jacobian (n, p) of r."""
 
     def value(self, theta: Tensor) -> float:
         """0.5 |r|^2."""
@@ -20,46 +47,39 @@ class Objective(Protocol):
         ...
 
     def residual(self, theta: Tensor) -> Tensor:
-        """r (r,)."""
+        """r (n,)."""
         ...
 
     def residual_and_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """r (r,) and J (r, p)."""
+        """r (n,) and J (n, p)."""
         ...
 
     def gram(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:
         """0.5 |r|^2, J^T r (p,) and J^T J (p, p)."""
         ...
 
-
-@dataclass(frozen=True)
-class StepInfo:
-    """What one step did: the value at the new theta, and how it got there."""
-
-    value: float
-    gradient_norm: float
-    step_size: float
-    evaluations: int
-    status: Literal["ok", "converged", "failed"] = "ok"
+    def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
+        """J^T w (p,) for w (n,)."""
+        ...
 
 
 class Optimiser(Protocol):
-    """A method; its state is a flat frozen dataclass of tensors and numbers, `state_type`."""
+    """A method of minimisation; `state_type` is the dataclass of its states."""
 
     state_type: ClassVar[type]
 
     def init(self, objective: Objective, theta: Tensor) -> Any:
-        """The state before the first step."""
+        """The state before the first step from `theta`."""
         ...
 
     def step(self, objective: Objective, theta: Tensor, state: Any) -> tuple[Tensor, Any, StepInfo]:
-        """One step: the new theta, the new state, what happened."""
+        """A better theta and the state there; theta is unchanged unless the status is "ok"."""
         ...
 
     def refresh(self, objective: Objective, theta: Tensor, state: Any) -> Any:
-        """The objective changed (points redrawn): cached values anew, curvature kept."""
+        """The state for a changed `objective`: what was cached of the old one is renewed, curvature kept."""
         ...
 
     def recover(self, objective: Objective, theta: Tensor, state: Any) -> Any:
-        """After a breakdown: curvature reset, smaller step."""
+        """A state to go on with from `theta` after trouble: curvature forgotten, shorter steps."""
         ...

@@ -4,12 +4,15 @@ The order of a system in a coordinate is the degree of its determinant: the larg
 over all ways of assigning one equation to each component (Volevich; Agmon, Douglis & Nirenberg
 1964). Stokes flow in two dimensions so has order 4, which two velocities at two sides satisfy, and
 the pressure asks for none. The count never asks for more than is needed, so that no well-posed
-problem is refused; problems with data are not counted, since data stand in for conditions.
+problem is refused; problems with data are not counted, since data stand in for conditions. Transport (first
+order in a space coordinate) needs its condition where characteristics enter, which may be at other
+sides: it gets no more than a warning, and none at all where the solution itself decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -54,13 +57,17 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
         return []
     findings = []
     for coordinate in problem.coordinates:
-        needed = min(_determinant_order(rows, coordinate, problem) for rows in systems)
-        needed -= _degenerate_sides(equations, coordinate, problem)
+        order = min(_determinant_order(rows, coordinate, problem) for rows in systems)
+        needed = order - _degenerate_sides(equations, coordinate, problem)
         given = _given(rest, coordinate, problem)
-        if given < needed:
-            name, message = _shortage(equations, coordinate, needed, given, problem)
-            hint = _hint(formulation, rest, coordinate, needed)
-            findings.append(source.diagnose(("conditions", name), message, hint=hint))
+        transport = order == 1 and coordinate != problem.time and len(problem.coordinates) > 1
+        if given >= needed or (transport and not formulation.linear):
+            continue  # where characteristics enter depends on the solution
+        path = ("conditions", _leading(equations, coordinate, problem))
+        message = _shortage(coordinate, order, needed, given, len(problem.components))
+        hint = _hint(formulation, rest, coordinate, needed)
+        severity: Literal["error", "warning"] = "warning" if transport else "error"
+        findings.append(source.diagnose(path, message, hint=hint, severity=severity))
     return findings
 
 
@@ -180,21 +187,23 @@ def _touched(terms: ConditionTerms, coordinate: str) -> tuple[str, ...]:
     return sides
 
 
-def _shortage(
-    equations: Sequence[ConditionTerms], coordinate: str, needed: int, given: int, problem: Problem
-) -> tuple[str, str]:
-    """The equation of the highest order in a coordinate, and what it lacks."""
-    orders = [
-        (max(order_in(p, coordinate, problem) for _, p in terms.residual.partials), terms)
-        for terms in equations
-    ]
-    _, highest = max(orders, key=lambda item: item[0])
-    if len(problem.components) == 1 and needed < len(_ORDINALS):
-        what = f"{_ORDINALS[needed]} order in {coordinate}"
+def _leading(equations: Sequence[ConditionTerms], coordinate: str, problem: Problem) -> str:
+    """The name of the equation with the highest derivative by a coordinate."""
+
+    def order(terms: ConditionTerms) -> int:
+        return max(order_in(partial, coordinate, problem) for _, partial in terms.residual.partials)
+
+    return max(equations, key=order).name
+
+
+def _shortage(coordinate: str, order: int, needed: int, given: int, components: int) -> str:
+    """What a coordinate lacks, in words."""
+    if components == 1 and order < len(_ORDINALS):
+        what = f"{_ORDINALS[order]} order in {coordinate}"
     else:
-        what = f"the system has order {needed} in {coordinate}"
+        what = f"the system has order {order} in {coordinate}"
     asks = f"which needs {needed} condition{'s' * (needed > 1)}"
-    return highest.name, f"{what}, {asks}; there {'is' if given == 1 else 'are'} {given or 'none'}"
+    return f"{what}, {asks}; there {'is' if given == 1 else 'are'} {given or 'none'}"
 
 
 def _hint(formulation: Formulation, rest: Sequence[ConditionTerms], coordinate: str, needed: int) -> str:

@@ -18,7 +18,7 @@ from pinncli.problem.data import DataError, DataTable, Reference, read_reference
 from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
-from pinncli.problem.support import later_calls, unsupported
+from pinncli.problem.support import unsupported
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
 
 __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
@@ -90,8 +90,6 @@ def _parse_all(report: _Reporter) -> _Texts:
         tree = report.attempt(path, text, lambda: read(text), where)
         if tree is None:
             return
-        for what, span in later_calls(tree):  # type: ignore[arg-type]
-            report.add(path, f"not solvable yet: {what}", text, span, where=where)
         store[name] = tree
 
     for name, text in problem.definitions.items():

@@ -15,7 +15,7 @@ _MAX_NAME = 64
 
 RESERVED = frozenset({
     "pi", "e", "and", "or", "not",
-    "d", "lap", "grad", "div", "dn", "integral", "norm", "sum", "dot",
+    "d", "lap", "grad", "div", "dn", "integral", "norm", "sum", "dot", "conj", "real", "imag",
     "sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh",
     "sech", "erf", "abs", "sign", "heaviside", "min", "max", "where",
     "interior", "boundary", "box",
