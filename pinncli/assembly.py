@@ -98,11 +98,12 @@ class Assembly:
 
     def fresh(self, interior: int, side: int) -> tuple[Sample, ...]:
         """Uniform points that training has never seen; data groups keep theirs."""
-        return tuple(
-            region.data
-            or self._sample(k, side if self.box.sides(region.labels) else interior, "uniform", FRESH_DRAW)
-            for k, region in enumerate(self.regions)
-        )
+        samples = []
+        for k, region in enumerate(self.regions):
+            count = side if self.box.sides(region.labels) else interior
+            fixed = region.data
+            samples.append(self._sample(k, count, "uniform", FRESH_DRAW) if fixed is None else fixed)
+        return tuple(samples)
 
     def fresh_points(self, count: int) -> Tensor:
         """Uniform points (n, d) of the domain that training has never seen, float64 on the CPU."""
@@ -210,7 +211,8 @@ def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
     if terms.data:
         sample = _data_sample(terms, box.names, torch.device("cpu"), torch.float64)
     else:
-        drawn = box.sample(terms.region.labels, SCALE_POINTS, SAMPLERS["sobol"], 0, 0)
+        where = _predicate(terms.region.where, box.names)
+        drawn = box.sample(terms.region.labels, SCALE_POINTS, SAMPLERS["sobol"], 0, 0, where)
         sample = Sample(drawn.points, drawn.normals, {})
     extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}

@@ -18,7 +18,7 @@ from torch import Tensor
 from pinncli.assembly import Assembly, assemble
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import MemoryLimitError, OutputError, StorageError, UsageError
-from pinncli.optimisers import OPTIMISERS
+from pinncli.optimisers import OPTIMISERS, QuasiNewton
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
@@ -87,9 +87,13 @@ def solve(
     )
     setup = _setup(assembly, choices, options)
     tree = run.load_checkpoint()
-    state = start(setup, assembly.initial_theta()) if tree is None else tree_to_state(tree, setup.stages, assembly.device)
+    state = (
+        start(setup, assembly.initial_theta())
+        if tree is None
+        else tree_to_state(tree, setup.stages, assembly.device)
+    )
     keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds)
-    status, state = yield from _train(setup, assembly, options, state, keeper, stop)
+    status, state = yield from _train(setup, assembly, state, keeper, stop)
     keeper.save(state, last=True)
     outcome = _conclude(assembly, choices, options, state, status, run, began)
     run.finish(status, outcome.summary)
@@ -152,12 +156,13 @@ def _stages(choices: Choices) -> list[Stage]:
     stages = []
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
-        kind = settings.pop("kind")
-        rule = {"kind": kind} if kind in ("bfgs", "ssbfgs", "ssbroyden") else {}
+        kind = settings["kind"]
+        if OPTIMISERS[kind] is not QuasiNewton:
+            del settings["kind"]
         patience, progress, measure = PATIENCE[kind]
         redraw = choices.resample.every if choices.resample else 0
         stages.append(
-            Stage(OPTIMISERS[kind](**settings, **rule), kind, stage.steps, redraw, patience, progress, measure)
+            Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)
         )
     return stages
 
@@ -165,7 +170,6 @@ def _stages(choices: Choices) -> list[Stage]:
 def _train(
     setup: Setup,
     assembly: Assembly,
-    options: SolveOptions,
     state: LoopState,
     keeper: _Keeper,
     stop: Callable[[], str | None],
@@ -188,8 +192,9 @@ def _train(
             loop.close()
             if assembly.block <= MIN_BLOCK:
                 raise MemoryLimitError(
-                    f"out of memory with blocks of {assembly.block} points and {assembly.network.size} parameters "
-                    f"on {assembly.device}: {error}\nmake the network smaller (--set network.width=...)"
+                    f"out of memory on {assembly.device} with blocks of {assembly.block} points and "
+                    f"{assembly.network.size} parameters: {error}\n"
+                    "make the network smaller (--set network.width=...)"
                 ) from error
             assembly = replace(assembly, block=max(MIN_BLOCK, assembly.block // 2))
             setup = replace(setup, objective=assembly.objective, draw=assembly.draw)

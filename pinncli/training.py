@@ -72,7 +72,8 @@ class LoopState:
     """What the loop carries, and so what a checkpoint holds.
 
     `points` are the drawn points of every sampled group (they depend on theta where the residual
-    chose them); `marked_value` and `marked_step` are where the last progress was seen.
+    chose them); `marked_value` and `marked_step` are where the last progress was seen; `stalled`
+    says that the last stage was given up.
     """
 
     theta: Tensor
@@ -134,13 +135,11 @@ def train(
             state, record, ended = _step(setup, stage, objective, state)
             state = replace(state, elapsed=time.monotonic() - began)
             record = replace(record, elapsed=state.elapsed)
-            if state.recoveries > MAX_RECOVERIES:
-                lost = not math.isfinite(record.value)
-                if lost:
-                    yield record, state
-                    return "diverged", state
-                state = replace(state, stalled=True)
-                ended = True
+            given_up = state.recoveries > MAX_RECOVERIES
+            if given_up and not math.isfinite(record.value):
+                yield record, state
+                return "diverged", state
+            ended = ended or given_up
             if setup.target is not None and record.error is not None and record.error <= setup.target:
                 yield record, state
                 return "target", state
@@ -154,7 +153,7 @@ def train(
                 record = replace(record, event="; ".join(filter(None, (record.event, "points redrawn"))))
             over = ended or state.stage_step >= stage.steps
             if over:
-                state = _next_stage(state)
+                state = replace(_next_stage(state), stalled=given_up)
             yield record, state
             if over:
                 break

@@ -316,7 +316,15 @@ def test_recoveries_are_forgiven_after_progress(assembly: Assembly) -> None:
 def test_points_are_redrawn_on_time_and_the_optimiser_is_told(assembly: Assembly) -> None:
     optimiser = Descent()
     made = setup(assembly, stage(optimiser, 8, redraw=4), stage(Descent(), 3, redraw=2))
-    result = run(made, begin(made, assembly))
+    numbers: list[int] = []
+
+    def draw(number: int, objective: Any, theta: Tensor | None) -> tuple[Sample, ...]:
+        numbers.append(number)
+        return made.draw(number, objective, theta)
+
+    watched = replace(made, draw=draw)
+    result = run(watched, begin(watched, assembly))
+    assert numbers == [0, 1, 2]
     assert [r.event for r in result.records] == [
         "",
         "",

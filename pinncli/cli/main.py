@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -20,6 +21,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Run the process's own command line and exit."""
+    """Run the process's own command line and exit.
+
+    OpenMP reads its wait policy once, when torch is loaded. Its default, spinning, stalls a step of
+    milliseconds for a second whenever another process wants the same core.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     survive_closed_streams()
     sys.exit(run(sys.argv[1:]))

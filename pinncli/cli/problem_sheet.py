@@ -137,7 +137,7 @@ def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableTyp
     table = plain_table("points of", "number", "partials", "channels")
     for points in plan.point_sets:
         for site in points.sites:
-            moved = f" at other {', '.join(site.moved)}" if site.moved else ""
+            moved = f" at {', '.join(site.moved)}" if site.moved else ""
             labels = ", ".join(partial.label(coordinates) for partial in site.partials)
             table.add_row(
                 clean(", ".join(points.conditions) + moved),

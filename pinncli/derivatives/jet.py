@@ -101,6 +101,10 @@ class Jet:
     def __getitem__(self, key: Any) -> Jet:
         """Features only: `jet[:, a:b]`, `jet[:, [0, 2]]`, `jet[..., a:b]`."""
         feature = key[-1] if isinstance(key, tuple) else key
+        if isinstance(feature, int):
+            raise TypeError(
+                "take a feature of a jet as a slice, jet[:, k : k + 1]: its features stay an axis"
+            )
         return self._like(self.channels[:, feature])
 
 

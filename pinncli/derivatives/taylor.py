@@ -72,6 +72,9 @@ def jacobian_columns(tape: Sequence[LinearRecord], cotangents: Sequence[Tensor],
     is sum over channels of G outer A for the weights and G's value channel for the bias.
     """
     n = out.shape[1]
+    covered = sum(r.weight.numel() + (0 if r.bias is None else r.bias.numel()) for r in tape)
+    if covered != len(out):
+        raise ValueError(f"linear layers hold {covered} of the network's {len(out)} parameters")
     for record, g in zip(tape, cotangents, strict=True):
         o, i = record.weight.shape
         start = record.weight.storage_offset()

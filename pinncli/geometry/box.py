@@ -50,11 +50,6 @@ class Box:
                 found.append((self.names.index(label[:-1]), 1 if label[-1] == "+" else -1))
         return tuple(dict.fromkeys(found))
 
-    def measure(self, side: tuple[int, int] | None) -> float:
-        """Volume of the interior (`None`) or area of a side."""
-        axes = [k for k in range(len(self.names)) if side is None or k != side[0]]
-        return float(torch.tensor([self.high[k] - self.low[k] for k in axes], dtype=torch.float64).prod())
-
     def sample(
         self,
         labels: Sequence[str],

@@ -21,4 +21,4 @@ OPTIMISERS: Mapping[str, Callable[..., Optimiser]] = {
 }
 """By the `kind` of the settings. `QuasiNewton` serves three kinds and takes `kind` itself."""
 
-__all__ = ["OPTIMISERS", "Objective", "Optimiser", "StepInfo"]
+__all__ = ["OPTIMISERS", "Objective", "Optimiser", "QuasiNewton", "StepInfo"]

@@ -13,8 +13,10 @@ from pinncli.optimisers.base import Objective, StepInfo
 
 @dataclass(frozen=True)
 class AdamState:
-    """First and second moments (p,), steps taken, and the factor that recoveries left on the rate."""
+    """Value and gradient (p,) at theta, the moments (p,), steps taken, and what recoveries left of the rate."""
 
+    value: float
+    gradient: Tensor
     first: Tensor
     second: Tensor
     steps: int
@@ -33,25 +35,30 @@ class Adam:
     decay_steps: int
     state_type: ClassVar[type] = AdamState
 
-    def init(self, objective: Objective, theta: Tensor) -> AdamState:  # noqa: ARG002
+    def init(self, objective: Objective, theta: Tensor) -> AdamState:
         """No moments yet."""
-        return AdamState(torch.zeros_like(theta), torch.zeros_like(theta), 0, 1.0)
-
-    def step(self, objective: Objective, theta: Tensor, state: AdamState) -> tuple[Tensor, AdamState, StepInfo]:
-        """One gradient; `StepInfo.value` is the value before the step, which is what was computed."""
         value, gradient = objective.value_and_grad(theta)
+        return AdamState(value, gradient, torch.zeros_like(theta), torch.zeros_like(theta), 0, 1.0)
+
+    def step(
+        self, objective: Objective, theta: Tensor, state: AdamState
+    ) -> tuple[Tensor, AdamState, StepInfo]:
+        """One step and the gradient at its end."""
         steps = state.steps + 1
-        first = self.beta1 * state.first + (1.0 - self.beta1) * gradient
-        second = self.beta2 * state.second + (1.0 - self.beta2) * gradient * gradient
+        first = self.beta1 * state.first + (1.0 - self.beta1) * state.gradient
+        second = self.beta2 * state.second + (1.0 - self.beta2) * state.gradient.square()
         rate = self.learning_rate * state.factor * self.decay_rate ** (state.steps / self.decay_steps)
         moment = first / (1.0 - self.beta1**steps)
         change = rate * moment / ((second / (1.0 - self.beta2**steps)).sqrt() + self.epsilon)
-        info = StepInfo(value, float(gradient.norm()), rate, 1)
-        return theta - change, AdamState(first, second, steps, state.factor), info
+        theta = theta - change
+        value, gradient = objective.value_and_grad(theta)
+        info = StepInfo(value, float(gradient.norm()), float(change.norm()), 1, "ok")
+        return theta, AdamState(value, gradient, first, second, steps, state.factor), info
 
-    def refresh(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:  # noqa: ARG002
-        """Moments average over points anyway."""
-        return state
+    def refresh(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
+        """Value and gradient at the new points; moments average over points anyway."""
+        value, gradient = objective.value_and_grad(theta)
+        return replace(state, value=value, gradient=gradient)
 
     def recover(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
         """Begin anew with a tenth of the rate."""

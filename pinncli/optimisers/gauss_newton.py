@@ -70,14 +70,20 @@ class LevenbergMarquardt:
             return theta, state, StepInfo(value, math.nan, 0.0, 1, "failed")
         evaluations = 1
         for orthogonal in (False, True) if not state.orthogonal else (True,):
-            model: Model = OrthogonalModel.of(objective, theta) if orthogonal else GramModel.of(objective, theta)
+            model: Model = (
+                OrthogonalModel.of(objective, theta) if orthogonal else GramModel.of(objective, theta)
+            )
             tried = _search(objective, theta, r, value, model, state)
             evaluations += 1 + tried.evaluations
             if tried.theta is not None:
                 break
         norm = float(torch.linalg.vector_norm(model.gradient))
         if tried.theta is None:
-            return theta, replace(state, orthogonal=True), StepInfo(value, norm, 0.0, evaluations, tried.status)
+            return (
+                theta,
+                replace(state, orthogonal=True),
+                StepInfo(value, norm, 0.0, evaluations, tried.status),
+            )
         length = float(torch.linalg.vector_norm(tried.theta - theta))
         found = LevenbergMarquardtState(tried.damping, tried.growth, orthogonal)
         return tried.theta, found, StepInfo(tried.value, norm, length, evaluations, "ok")
@@ -144,7 +150,9 @@ class GramModel:
         factor, failed = torch.linalg.cholesky_ex(self.matrix + torch.diag(damping * self.scale), upper=True)
         if int(failed):
             return None
-        return Damped(-torch.cholesky_solve(self.gradient.unsqueeze(1), factor, upper=True).squeeze(1), factor)
+        return Damped(
+            -torch.cholesky_solve(self.gradient.unsqueeze(1), factor, upper=True).squeeze(1), factor
+        )
 
 
 @dataclass

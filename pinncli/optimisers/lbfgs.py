@@ -37,8 +37,10 @@ class Lbfgs:
         empty = theta.new_empty((0, theta.shape[0]))
         return LbfgsState(value, gradient, empty, empty.clone())
 
-    def step(self, objective: Objective, theta: Tensor, state: LbfgsState) -> tuple[Tensor, LbfgsState, StepInfo]:
-        """One direction and search; a failed search from a full memory is tried again along steepest descent."""
+    def step(
+        self, objective: Objective, theta: Tensor, state: LbfgsState
+    ) -> tuple[Tensor, LbfgsState, StepInfo]:
+        """One direction, search and pair."""
         direction = _direction(state)
         first = 1.0 if len(state.steps) else first_step(state.gradient)
         found = strong_wolfe(
@@ -54,7 +56,7 @@ class Lbfgs:
         if float(s.dot(y)) > 1e-12 * float(y.dot(y)) ** 0.5 * float(s.dot(s)) ** 0.5:
             steps = torch.cat([steps, s.unsqueeze(0)])[-self.memory :]
             changes = torch.cat([changes, y.unsqueeze(0)])[-self.memory :]
-        info = StepInfo(trial.value, norm, trial.a, found.evaluations)
+        info = StepInfo(trial.value, norm, float(s.norm()), found.evaluations, "ok")
         return theta + s, LbfgsState(trial.value, trial.gradient, steps, changes), info
 
     def refresh(self, objective: Objective, theta: Tensor, state: LbfgsState) -> LbfgsState:

@@ -80,13 +80,13 @@ RULES = {"bfgs": bfgs, "ssbfgs": ssbfgs, "ssbroyden": ssbroyden}
 
 @dataclass(frozen=True)
 class QuasiNewton:
-    """A dense quasi-Newton method with a strong Wolfe search; `rule` is a key of `RULES`.
+    """A dense quasi-Newton method with a strong Wolfe search; `kind` is a key of `RULES`.
 
     `step` updates H in place: the state it was given must not be used again, except by `recover`,
     which needs no H.
     """
 
-    rule: str
+    kind: str
     c1: float
     c2: float
     state_type: ClassVar[type] = QuasiNewtonState
@@ -94,7 +94,9 @@ class QuasiNewton:
     def init(self, objective: Objective, theta: Tensor) -> QuasiNewtonState:
         """H = I, scaled at the first update."""
         value, gradient = objective.value_and_grad(theta)
-        return QuasiNewtonState(value, gradient, torch.eye(len(theta), dtype=theta.dtype, device=theta.device), True)
+        return QuasiNewtonState(
+            value, gradient, torch.eye(len(theta), dtype=theta.dtype, device=theta.device), True
+        )
 
     def step(
         self, objective: Objective, theta: Tensor, state: QuasiNewtonState
@@ -116,7 +118,7 @@ class QuasiNewton:
             return theta, state, StepInfo(state.value, norm, 0.0, found.evaluations, "failed")
         s = trial.a * direction
         matrix, fresh = self._updated(state, s, trial.gradient - state.gradient, trial.a)
-        info = StepInfo(trial.value, norm, trial.a, found.evaluations)
+        info = StepInfo(trial.value, norm, float(s.norm()), found.evaluations, "ok")
         return theta + s, QuasiNewtonState(trial.value, trial.gradient, matrix, fresh), info
 
     def _updated(self, state: QuasiNewtonState, s: Tensor, y: Tensor, a: float) -> tuple[Tensor, bool]:
@@ -129,12 +131,16 @@ class QuasiNewton:
             matrix *= sy / float(y.dot(y))
         hy = matrix @ y
         rho = 1.0 / sy
-        # with H rescaled at the first step, d is no longer -H g; b is then 1 by definition of the scaling
-        b = 1.0 if state.fresh else -a * rho * float(s.dot(state.gradient))
+        # b = s^T H^-1 s / s^T y, where H is (s^T y / y^T y) I after the first step and else that of the search
+        b = (
+            rho * rho * float(s.dot(s)) * float(y.dot(y))
+            if state.fresh
+            else -a * rho * float(s.dot(state.gradient))
+        )
         h = rho * float(y.dot(hy))
         if not (b > 0.0 and h > 0.0):
             return torch.eye(len(s), dtype=s.dtype, device=s.device).mul_(sy / float(y.dot(y))), False
-        update = RULES[self.rule](rho, h, b, len(s))
+        update = RULES[self.kind](rho, h, b, len(s))
         # two symmetric rank-one pieces: left u^T + u left^T with left = (hh/2) Hy + hs s, and ss' s s^T
         matrix *= update.scale
         left = 0.5 * update.hh * hy + update.hs * s

@@ -21,8 +21,12 @@ class Bundle:
     @property
     def digest(self) -> str:
         """Tells the files' contents apart; empty without files."""
-        parts = [name.encode() + b"\0" + hashlib.sha256(data).digest() for name, data in sorted(self.files.items())]
-        return hashlib.sha256(b"".join(parts)).hexdigest()[:16] if parts else ""
+        if not self.files:
+            return ""
+        whole = hashlib.sha256()
+        for name, data in sorted(self.files.items()):
+            whole.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+        return whole.hexdigest()[:16]
 
 
 def bundle(loaded: Loaded) -> Bundle:

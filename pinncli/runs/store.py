@@ -76,11 +76,12 @@ class Run:
         """Start the run of problem `name` with this text in `folder`, or continue it there.
 
         `options` are the settings that must agree for a run to be the same (seed, device,
-        precision). A finished run of the same text and options comes back as it is, `finished`, for
-        reading only. `attachments` are the data files that the text names, kept in the folder under
-        those names; `options` should tell their contents apart. `force` replaces an existing run. Nothing is touched where this raises:
-        OutputError (another run, with what differs; a folder that is no run; a file in the way;
-        read-only; in use), NotFoundError (`must` without a run), CorruptError, StorageError, UsageError.
+        precision). `attachments` are the data files that the text names, kept in the folder under
+        those names; `options` should tell their contents apart. A finished run of the same text and
+        options comes back as it is, `finished`, for reading only. `force` replaces an existing run.
+        Nothing is touched where this raises: OutputError (another run, with what differs; a folder
+        that is no run; a file in the way; read-only; in use), NotFoundError (`must` without a run),
+        CorruptError, StorageError, UsageError.
         """
         files = files or Files()
         asked = Asked(Path(folder), name, text, dict(options), force, resume, attachments or {})

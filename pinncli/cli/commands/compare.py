@@ -49,4 +49,4 @@ def open_run(name: str) -> Run:
 def run_summary(run: Run) -> dict[str, Any]:
     """The JSON object of the run's solve; of an unfinished run, what is known already."""
     known = {"status": run.manifest.status, "problem": run.manifest.name, **run.manifest.options}
-    return known | run.manifest.summary | {"run": str(run.folder)}
+    return (run.manifest.summary or known) | {"run": str(run.folder)}
