@@ -297,10 +297,13 @@ def test_a_run_that_stays_infinite_has_diverged_and_keeps_its_last_finite_theta(
 
 
 def test_a_search_that_keeps_failing_gives_the_stage_up(assembly: Assembly) -> None:
-    made = setup(assembly, stage(Descent((-1,), "failed"), 100), stage(Descent(), 3))
+    failing, good = stage(Descent((-1,), "failed"), 100), stage(Descent(), 3)
+    made = setup(assembly, failing, good)
     result = run(made, begin(made, assembly))
-    assert result.status == "stalled"
     assert [r.stage for r in result.records] == [0] * (MAX_RECOVERIES + 1) + [1] * 3
+    assert result.status == "complete"  # the last stage made good what the first could not
+    made = setup(assembly, good, failing)
+    assert run(made, begin(made, assembly)).status == "stalled"
 
 
 def test_recoveries_are_forgiven_after_progress(assembly: Assembly) -> None:

@@ -22,9 +22,9 @@ Status = Literal["ok", "converged", "failed"]
 class StepInfo:
     """One step in numbers.
 
-    `value` is the objective at the returned theta and `gradient_norm` the norm of the latest gradient known. `step_size` is the
-    length |s| of the step and `evaluations` how often the residual was evaluated, derivatives or not.
-    "converged": no decrease above rounding is left. "failed": none was found where one was predicted.
+    `value` is the objective at the returned theta, `gradient_norm` the norm of the latest gradient
+    known, `step_size` the length |s| of the step and `evaluations` how often the residual was
+    evaluated, derivatives or not. "converged": no decrease above rounding is left. "failed": none was found where one was predicted.
     """
 
     value: float

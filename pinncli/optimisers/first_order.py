@@ -13,7 +13,7 @@ from pinncli.optimisers.base import Objective, StepInfo
 
 @dataclass(frozen=True)
 class AdamState:
-    """Value and gradient (p,) at theta, the moments (p,), steps taken, and what recoveries left of the rate."""
+    """Value and gradient (p,) at theta, the moments (p,), steps taken, what recoveries left of the rate."""
 
     value: float
     gradient: Tensor

@@ -131,7 +131,7 @@ class QuasiNewton:
             matrix *= sy / float(y.dot(y))
         hy = matrix @ y
         rho = 1.0 / sy
-        # b = s^T H^-1 s / s^T y, where H is (s^T y / y^T y) I after the first step and else that of the search
+        # b = s^T H^-1 s / s^T y, with H = (s^T y / y^T y) I after the first step
         b = (
             rho * rho * float(s.dot(s)) * float(y.dot(y))
             if state.fresh
