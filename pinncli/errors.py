@@ -10,7 +10,7 @@
     |-- MemoryLimitError        71   out of memory, after smaller blocks
     |-- OutputError             73   the output cannot be created (exists, read-only, in use)
     |-- StorageError            74   input/output error (disk full)
-    |-- InterruptedRun          75   interrupted, checkpoint saved: run the same command again
+    |-- RunInterruptedError          75   interrupted, checkpoint saved: run the same command again
     `-- CorruptError            76   corrupt or foreign run file
 
 The library raises; the one error boundary in `pinncli/cli` prints and exits.
@@ -124,7 +124,7 @@ class StorageError(PinncliError):
     exit_code = 74
 
 
-class InterruptedRun(PinncliError):
+class RunInterruptedError(PinncliError):
     """Interrupted after a checkpoint was saved; the same command continues."""
 
     exit_code = 75

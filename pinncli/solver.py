@@ -18,7 +18,7 @@ from torch import Tensor
 from pinncli.assembly import Assembly, assemble
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import MemoryLimitError, OutputError, StorageError, UsageError
-from pinncli.optimisers import OPTIMISERS, QuasiNewton
+from pinncli.optimisers import OPTIMISERS
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
@@ -156,9 +156,7 @@ def _stages(choices: Choices) -> list[Stage]:
     stages = []
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
-        kind = settings["kind"]
-        if OPTIMISERS[kind] is not QuasiNewton:
-            del settings["kind"]
+        kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
         redraw = choices.resample.every if choices.resample else 0
         stages.append(

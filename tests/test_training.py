@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -368,9 +367,8 @@ def test_the_same_seed_gives_the_same_run(assembly: Assembly) -> None:
 def optimiser_of(kind: str) -> Optimiser:
     """As the solver makes it: every setting at its default."""
     settings = TypeAdapter[Any](OptimiserSettings).validate_python({"kind": kind}).model_dump()
-    settings["rule"] = settings.pop("kind")
-    known = inspect.signature(OPTIMISERS[kind]).parameters
-    return OPTIMISERS[kind](**{name: value for name, value in settings.items() if name in known})
+    del settings["kind"]
+    return OPTIMISERS[kind](**settings)
 
 
 def copied(tree: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from pinncli.cli.output import console, note, result, result_json, result_table
 from pinncli.cli.parsing import check_positive, parse_time
 from pinncli.cli.reports import report as report_text
 from pinncli.cli.signals import stop_requests
-from pinncli.errors import DivergedError, InterruptedRun, ProblemError
+from pinncli.errors import DivergedError, RunInterruptedError, ProblemError
 
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pinncli.runs.store import Run
     from pinncli.solver import Outcome, SolveOptions
 
-EXIT_CODES = {"interrupted": InterruptedRun.exit_code, "diverged": DivergedError.exit_code}
+EXIT_CODES = {"interrupted": RunInterruptedError.exit_code, "diverged": DivergedError.exit_code}
 """Exit codes of the statuses that are not a success."""
 
 
