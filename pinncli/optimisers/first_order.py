@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -43,17 +44,19 @@ class Adam:
     def step(
         self, objective: Objective, theta: Tensor, state: AdamState
     ) -> tuple[Tensor, AdamState, StepInfo]:
-        """One step and the gradient at its end."""
+        """One step and the gradient at its end; not taken, and "failed", where that is not finite."""
         steps = state.steps + 1
         first = self.beta1 * state.first + (1.0 - self.beta1) * state.gradient
         second = self.beta2 * state.second + (1.0 - self.beta2) * state.gradient.square()
         rate = self.learning_rate * state.factor * self.decay_rate ** (state.steps / self.decay_steps)
         moment = first / (1.0 - self.beta1**steps)
         change = rate * moment / ((second / (1.0 - self.beta2**steps)).sqrt() + self.epsilon)
-        theta = theta - change
-        value, gradient = objective.value_and_grad(theta)
-        info = StepInfo(value, float(gradient.norm()), float(change.norm()), 1, "ok")
-        return theta, AdamState(value, gradient, first, second, steps, state.factor), info
+        value, gradient = objective.value_and_grad(theta - change)
+        norm = float(gradient.norm())
+        if not math.isfinite(value + norm):
+            return theta, state, StepInfo(state.value, norm, 0.0, 1, "failed")
+        info = StepInfo(value, norm, float(change.norm()), 1, "ok")
+        return theta - change, AdamState(value, gradient, first, second, steps, state.factor), info
 
     def refresh(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
         """Value and gradient at the new points; moments average over points anyway."""

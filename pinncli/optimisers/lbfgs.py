@@ -1,7 +1,8 @@
-"""Limited-memory BFGS."""
+"""Limited-memory BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5)."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,79 +10,94 @@ import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo
-from pinncli.optimisers.searches import first_step, strong_wolfe
+from pinncli.optimisers.searches import Descent, Point, StrongWolfe, Trial, descend
 
 
 @dataclass(frozen=True)
 class LbfgsState:
-    """Value and gradient (p,) at theta, and the last `count` pairs s, y as rows of (k, p), oldest first."""
+    """The last steps and gradient changes as rows (k, p), in rings updated in place.
 
-    value: float
-    gradient: Tensor
+    `count` pairs have been learnt since the last reset; the newest is in row (count - 1) mod k.
+    `inverse` (k,) holds 1/(s'y), `scale` the newest s'y/y'y; `length` is that of the last step.
+    """
+
     steps: Tensor
     changes: Tensor
+    inverse: Tensor
+    count: int
+    scale: float
+    value: float
+    gradient: Tensor
+    length: float
 
 
 @dataclass(frozen=True)
 class Lbfgs:
-    """L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5) with a strong Wolfe search."""
+    """L-BFGS over the last `memory` pairs with a strong Wolfe search."""
 
     memory: int
     c1: float
     c2: float
+
     state_type: ClassVar[type] = LbfgsState
 
     def init(self, objective: Objective, theta: Tensor) -> LbfgsState:
-        """An empty memory."""
-        value, gradient = objective.value_and_grad(theta)
-        empty = theta.new_empty((0, theta.shape[0]))
-        return LbfgsState(value, gradient, empty, empty.clone())
+        """No pairs."""
+        start = Point.of(objective, theta)
+        steps = theta.new_zeros((self.memory, len(theta)))
+        length = min(1.0, float(torch.linalg.vector_norm(start.gradient)))
+        inverse = theta.new_zeros(self.memory)
+        return LbfgsState(steps, steps.clone(), inverse, 0, 1.0, start.value, start.gradient, length)
 
     def step(
         self, objective: Objective, theta: Tensor, state: LbfgsState
     ) -> tuple[Tensor, LbfgsState, StepInfo]:
-        """One direction, search and pair."""
-        direction = _direction(state)
-        first = 1.0 if len(state.steps) else first_step(state.gradient)
-        found = strong_wolfe(
-            objective, theta, direction, (state.value, state.gradient), first=first, c1=self.c1, c2=self.c2
-        )
-        norm = float(state.gradient.norm())
-        trial = found.trial
-        if not found.found:
-            return theta, state, StepInfo(state.value, norm, 0.0, found.evaluations, "failed")
-        s = trial.a * direction
-        y = trial.gradient - state.gradient
-        steps, changes = state.steps, state.changes
-        if float(s.dot(y)) > 1e-12 * float(y.dot(y)) ** 0.5 * float(s.dot(s)) ** 0.5:
-            steps = torch.cat([steps, s.unsqueeze(0)])[-self.memory :]
-            changes = torch.cat([changes, y.unsqueeze(0)])[-self.memory :]
-        info = StepInfo(trial.value, norm, float(s.norm()), found.evaluations, "ok")
-        return theta + s, LbfgsState(trial.value, trial.gradient, steps, changes), info
+        """One search; where it fails the pairs are forgotten and steepest descent is tried."""
+        start = Point(theta, state.value, state.gradient)
+        newton = two_loops(state) if state.count else None
+        descent = descend(StrongWolfe(self.c1, self.c2), objective, start, newton, state.length)
+        info = descent.info(start)
+        if descent.trial is None:
+            return theta, state, info
+        end = descent.trial.point
+        kept = replace(state, count=0) if descent.restarted else state
+        kept = _learn(kept, start, descent, descent.trial)
+        return end.theta, replace(kept, value=end.value, gradient=end.gradient, length=info.step_size), info
 
     def refresh(self, objective: Objective, theta: Tensor, state: LbfgsState) -> LbfgsState:
-        """Value and gradient at the new points; the pairs are kept, each from one set of points."""
-        value, gradient = objective.value_and_grad(theta)
-        return replace(state, value=value, gradient=gradient)
+        """Value and gradient anew, so that no pair mixes two objectives; the pairs stay."""
+        start = Point.of(objective, theta)
+        return replace(state, value=start.value, gradient=start.gradient)
 
-    def recover(self, objective: Objective, theta: Tensor, state: LbfgsState) -> LbfgsState:  # noqa: ARG002
-        """Forget the curvature."""
-        return self.init(objective, theta)
+    def recover(self, objective: Objective, theta: Tensor, state: LbfgsState) -> LbfgsState:
+        """No pairs, and a first step a tenth of the last."""
+        return replace(self.refresh(objective, theta, state), count=0, length=0.1 * state.length)
 
 
-def _direction(state: LbfgsState) -> Tensor:
-    """-H g by the two-loop recursion, H_0 = (s^T y / y^T y) I of the newest pair (eq. 7.20)."""
-    q = -state.gradient
-    k = len(state.steps)
-    if not k:
-        return q
-    products = (state.steps * state.changes).sum(1)
-    weights: list[Tensor] = []
-    for i in reversed(range(k)):
-        weight = state.steps[i].dot(q) / products[i]
-        q = q - weight * state.changes[i]
-        weights.append(weight)
-    q = q * (products[-1] / state.changes[-1].dot(state.changes[-1]))
-    for i in range(k):
-        q = q + (weights[k - 1 - i] - state.changes[i].dot(q) / products[i]) * state.steps[i]
-    return q
+def two_loops(state: LbfgsState) -> Tensor:
+    """-H g (p,), without leaving the device (algorithm 7.4)."""
+    memory = len(state.inverse)
+    rows = [k % memory for k in range(max(0, state.count - memory), state.count)]
+    direction = -state.gradient
+    shares: dict[int, Tensor] = {}
+    for k in reversed(rows):
+        shares[k] = state.inverse[k] * state.steps[k].dot(direction)
+        direction -= shares[k] * state.changes[k]
+    direction *= state.scale
+    for k in rows:
+        direction += (shares[k] - state.inverse[k] * state.changes[k].dot(direction)) * state.steps[k]
+    return direction
+
+
+def _learn(state: LbfgsState, start: Point, descent: Descent, trial: Trial) -> LbfgsState:
+    """Store the pair of a step, in place. A pair without usable curvature is left out."""
+    s = trial.step * descent.direction
+    y = trial.point.gradient - start.gradient
+    sy, yy, ss = torch.stack([s.dot(y), y.dot(y), s.dot(s)]).tolist()
+    if not sy > torch.finfo(s.dtype).eps * math.sqrt(ss * yy):
+        return state
+    row = state.count % len(state.inverse)
+    state.steps[row] = s
+    state.changes[row] = y
+    state.inverse[row] = 1.0 / sy
+    return replace(state, count=state.count + 1, scale=sy / yy)

@@ -1,159 +1,139 @@
-"""Quasi-Newton methods with a dense inverse Hessian approximation H (p, p).
+"""Quasi-Newton methods with a dense inverse Hessian H (p, p): BFGS and its self-scaled relatives.
 
-With s = a d the step, d = -H g, y the change of the gradient, rho = 1/(y^T s):
+With direction -H g, s = alpha (-H g), y = g+ - g, rho = 1/(s'y), u = H y and v = rho s - u/(y'u),
 
-    b = -a rho s^T g        h = rho y^T H y        c = b h - 1
-    BFGS       H+ = H - rho (Hy s^T + s (Hy)^T) + rho (1 + h) s s^T
-    SSBFGS     H <- H / tau first, tau = min(1, 1/b)
-    SSBroyden  rho- = min(1, h (1 - sqrt(|c|/(1 + c))))    th- = (rho- - 1)/c    th+ = 1/rho-
-               th = max(th-, min(th+, (1 - b)/b))    sg = 1 + th c    s1 = |sg|^(1/(1 - p))
-               tau = min(r1 s1, sg) if th <= 0, else r1 min(s1, 1/th),   r1 = min(1, 1/b)
-               phi = (1 - th)/(1 + c th)    v = rho s - Hy/(y^T H y)
-               H+ = (1/tau) [H - Hy (Hy)^T/(y^T H y) + phi (y^T H y) v v^T] + rho s s^T
+    H+ = [H - u u'/(y'u) + phi (y'u) v v'] / tau + rho s s'
 
-(Al-Baali 1998; Urban, Stefanou & Pons 2024, arXiv 2405.04230; Kiyani et al. 2025, arXiv 2501.16371.)
-Each update is written as (1/tau) [H + U M U^T] with U = [Hy, s], so it costs two passes over H.
+is the whole self-scaled Broyden family: phi = tau = 1 is BFGS, and any tau and phi satisfy the
+secant equation H+ y = s. tau and phi for SSBFGS and SSBroyden are Al-Baali's (Comput. Optim. Appl. 9,
+1998, 191-203) as given by Urban, Stefanou & Pons (J. Comput. Phys. 523, 2025, 113656, eqs. 11 and
+13-23) and coded by them. The update adds one product of (p, 3) and (3, p) to H in place, its columns
+scaled so that the result is symmetric as H was.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo
-from pinncli.optimisers.searches import first_step, strong_wolfe
+from pinncli.optimisers.searches import Descent, Point, StrongWolfe, Trial, descend
+
+Kind = Literal["bfgs", "ssbfgs", "ssbroyden"]
 
 
 @dataclass(frozen=True)
 class QuasiNewtonState:
-    """Value and gradient (p,) at theta and H (p, p); `fresh` until the first update scales H."""
+    """H (p, p), updated in place, and the objective's value and gradient (p,) at theta.
 
+    `learnt` is False while H is the identity; `length` is that of the last step, which the next
+    step down the gradient tries first.
+    """
+
+    H: Tensor
     value: float
     gradient: Tensor
-    inverse_hessian: Tensor
-    fresh: bool
-
-
-@dataclass(frozen=True)
-class Update:
-    """H+ = scale H + hh Hy (Hy)^T + hs (Hy s^T + s (Hy)^T) + ss s s^T."""
-
-    scale: float
-    hh: float
-    hs: float
-    ss: float
-
-
-def bfgs(rho: float, h: float, b: float, p: int) -> Update:  # noqa: ARG001
-    """The BFGS update."""
-    return Update(1.0, 0.0, -rho, rho * (1.0 + h))
-
-
-def ssbfgs(rho: float, h: float, b: float, p: int) -> Update:  # noqa: ARG001
-    """Self-scaled BFGS: BFGS of H/tau, where y^T H y becomes h/tau."""
-    scale = 1.0 / min(1.0, 1.0 / b)
-    return Update(scale, 0.0, -rho * scale, rho * (1.0 + h * scale))
-
-
-def ssbroyden(rho: float, h: float, b: float, p: int) -> Update:
-    """Self-scaled Broyden."""
-    c = b * h - 1.0
-    if abs(c) < 1e-12:
-        return ssbfgs(rho, h, b, p)  # H y is along s: every member of the family is the same
-    low = min(1.0, h * (1.0 - math.sqrt(abs(c) / (1.0 + c))))
-    theta = max((low - 1.0) / c, min(1.0 / low, (1.0 - b) / b))
-    sigma = 1.0 + theta * c
-    ratio = min(1.0, 1.0 / b)
-    root = abs(sigma) ** (1.0 / (1 - p)) if p > 1 else 1.0
-    tau = min(ratio * root, sigma) if theta <= 0.0 else ratio * min(root, 1.0 / theta)
-    phi = (1.0 - theta) / (1.0 + c * theta)
-    yhy = h / rho
-    return Update(1.0 / tau, (phi - 1.0) / (yhy * tau), -phi * rho / tau, phi * yhy * rho * rho / tau + rho)
-
-
-RULES = {"bfgs": bfgs, "ssbfgs": ssbfgs, "ssbroyden": ssbroyden}
+    learnt: bool
+    length: float
 
 
 @dataclass(frozen=True)
 class QuasiNewton:
-    """A dense quasi-Newton method with a strong Wolfe search; `kind` is a key of `RULES`.
+    """BFGS, self-scaled BFGS or self-scaled Broyden with a strong Wolfe search."""
 
-    `step` updates H in place: the state it was given must not be used again, except by `recover`,
-    which needs no H.
-    """
-
-    kind: str
+    kind: Kind
     c1: float
     c2: float
+
     state_type: ClassVar[type] = QuasiNewtonState
 
     def init(self, objective: Objective, theta: Tensor) -> QuasiNewtonState:
-        """H = I, scaled at the first update."""
-        value, gradient = objective.value_and_grad(theta)
-        return QuasiNewtonState(
-            value, gradient, torch.eye(len(theta), dtype=theta.dtype, device=theta.device), True
-        )
+        """H = I."""
+        start = Point.of(objective, theta)
+        H = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+        length = min(1.0, float(torch.linalg.vector_norm(start.gradient)))
+        return QuasiNewtonState(H, start.value, start.gradient, False, length)
 
     def step(
         self, objective: Objective, theta: Tensor, state: QuasiNewtonState
     ) -> tuple[Tensor, QuasiNewtonState, StepInfo]:
-        """One direction, search and update."""
-        direction = -(state.inverse_hessian @ state.gradient)
-        found = strong_wolfe(
-            objective,
-            theta,
-            direction,
-            (state.value, state.gradient),
-            first=first_step(state.gradient) if state.fresh else 1.0,
-            c1=self.c1,
-            c2=self.c2,
+        """One search and one update of H. H is reset where its direction fails or it turns indefinite."""
+        start = Point(theta, state.value, state.gradient)
+        newton = -(state.H @ state.gradient) if state.learnt else None
+        descent = descend(StrongWolfe(self.c1, self.c2), objective, start, newton, state.length)
+        info = descent.info(start)
+        if descent.trial is None:
+            return theta, state, info
+        if descent.restarted:
+            _reset(state.H)
+        learnt = _learn(
+            self.kind, state.H, state.learnt and not descent.restarted, start, descent, descent.trial
         )
-        norm = float(state.gradient.norm())
-        trial = found.trial
-        if not found.found:
-            return theta, state, StepInfo(state.value, norm, 0.0, found.evaluations, "failed")
-        s = trial.a * direction
-        matrix, fresh = self._updated(state, s, trial.gradient - state.gradient, trial.a)
-        info = StepInfo(trial.value, norm, float(s.norm()), found.evaluations, "ok")
-        return theta + s, QuasiNewtonState(trial.value, trial.gradient, matrix, fresh), info
-
-    def _updated(self, state: QuasiNewtonState, s: Tensor, y: Tensor, a: float) -> tuple[Tensor, bool]:
-        """H after the pair s, y, in place; unchanged where the pair has no curvature."""
-        matrix = state.inverse_hessian
-        sy = float(s.dot(y))
-        if not sy > 1e-14 * float(s.norm()) * float(y.norm()):
-            return matrix, state.fresh
-        if state.fresh:
-            matrix *= sy / float(y.dot(y))
-        hy = matrix @ y
-        rho = 1.0 / sy
-        # b = s^T H^-1 s / s^T y, with H = (s^T y / y^T y) I after the first step
-        b = (
-            rho * rho * float(s.dot(s)) * float(y.dot(y))
-            if state.fresh
-            else -a * rho * float(s.dot(state.gradient))
-        )
-        h = rho * float(y.dot(hy))
-        if not (b > 0.0 and h > 0.0):
-            return torch.eye(len(s), dtype=s.dtype, device=s.device).mul_(sy / float(y.dot(y))), False
-        update = RULES[self.kind](rho, h, b, len(s))
-        # two symmetric rank-one pieces: left u^T + u left^T with left = (hh/2) Hy + hs s, and ss' s s^T
-        matrix *= update.scale
-        left = 0.5 * update.hh * hy + update.hs * s
-        factors = torch.stack([left, hy, update.ss * s], dim=1)
-        others = torch.stack([hy, left, s], dim=1)
-        matrix.addmm_(factors, others.t())
-        return matrix, False
+        end = descent.trial.point
+        return end.theta, QuasiNewtonState(state.H, end.value, end.gradient, learnt, info.step_size), info
 
     def refresh(self, objective: Objective, theta: Tensor, state: QuasiNewtonState) -> QuasiNewtonState:
-        """Value and gradient at the new points; H is kept."""
-        value, gradient = objective.value_and_grad(theta)
-        return replace(state, value=value, gradient=gradient)
+        """Value and gradient anew, so that no y mixes two objectives; H stays."""
+        start = Point.of(objective, theta)
+        return replace(state, value=start.value, gradient=start.gradient)
 
-    def recover(self, objective: Objective, theta: Tensor, state: QuasiNewtonState) -> QuasiNewtonState:  # noqa: ARG002
-        """H = I again."""
-        return self.init(objective, theta)
+    def recover(self, objective: Objective, theta: Tensor, state: QuasiNewtonState) -> QuasiNewtonState:
+        """H = I, and a first step a tenth of the last."""
+        _reset(state.H)
+        return replace(self.refresh(objective, theta, state), learnt=False, length=0.1 * state.length)
+
+
+def _reset(H: Tensor) -> None:
+    H.zero_().fill_diagonal_(1.0)
+
+
+def _learn(kind: Kind, H: Tensor, learnt: bool, start: Point, descent: Descent, trial: Trial) -> bool:
+    """Take the step's curvature into H, in place; whether H has learnt anything so far.
+
+    A pair without usable curvature is left out. H that has lost positive definiteness is reset.
+    """
+    s = trial.step * descent.direction
+    y = trial.point.gradient - start.gradient
+    u = H @ y
+    sy, yy, yu, ss, sg = torch.stack([s.dot(y), y.dot(y), y.dot(u), s.dot(s), s.dot(start.gradient)]).tolist()
+    if not sy > torch.finfo(H.dtype).eps * math.sqrt(ss * yy):
+        return learnt
+    if not yu > 0.0:
+        _reset(H)
+        return False
+    b = -trial.step * sg / sy
+    if not learnt:  # H = I becomes (s'y/y'y) I (Nocedal & Wright 2006, eq. 6.20)
+        gamma = sy / yy
+        H.mul_(gamma)
+        u, yu, b = u * gamma, yu * gamma, b / gamma
+    tau, phi = coefficients(kind, b, yu / sy, len(s))
+    broyden_update(H, s, u, sy, yu, tau, phi)
+    return True
+
+
+def coefficients(kind: Kind, b: float, h: float, n: int) -> tuple[float, float]:
+    """tau and phi from b = s'H^-1 s / s'y, h = y'Hy / s'y and the number n of unknowns."""
+    if kind == "bfgs":
+        return 1.0, 1.0
+    shrink = min(1.0, 1.0 / b)
+    if kind == "ssbfgs":
+        return shrink, 1.0
+    a = max(b * h - 1.0, torch.finfo(torch.float64).eps)  # Cauchy-Schwarz: not negative but for rounding
+    low = min(1.0, h * (1.0 - math.sqrt(a / (1.0 + a))))
+    theta = max((low - 1.0) / a, min(1.0 / low, (1.0 - b) / b))
+    sigma = 1.0 + theta * a
+    root = sigma ** (1.0 / (1.0 - max(n, 2)))
+    tau = min(shrink * root, sigma) if theta <= 0.0 else shrink * min(root, 1.0 / theta)
+    return tau, (1.0 - theta) / sigma
+
+
+def broyden_update(H: Tensor, s: Tensor, u: Tensor, sy: float, yu: float, tau: float, phi: float) -> None:
+    """H (p, p) <- [H - u u'/yu + phi yu v v'] / tau + s s'/sy in place, v = s/sy - u/yu, u = H y."""
+    v = s / sy - u / yu
+    rows = torch.stack([u / math.sqrt(yu * tau), v * math.sqrt(abs(phi) * yu / tau), s / math.sqrt(sy)])
+    signs = rows.new_tensor([[-1.0], [math.copysign(1.0, phi)], [1.0]])
+    H.addmm_(rows.t(), rows * signs, beta=1.0 / tau)

@@ -36,7 +36,7 @@ from pinncli.cli.output import console, note, result, result_json, result_table
 from pinncli.cli.parsing import check_positive, parse_time
 from pinncli.cli.reports import report as report_text
 from pinncli.cli.signals import stop_requests
-from pinncli.errors import DivergedError, RunInterruptedError, ProblemError
+from pinncli.errors import DivergedError, ProblemError, RunInterruptedError
 
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
