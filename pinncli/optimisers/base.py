@@ -24,7 +24,8 @@ class StepInfo:
 
     `value` is the objective at the returned theta, `gradient_norm` the norm of the latest gradient
     known, `step_size` the length |s| of the step and `evaluations` how often the residual was
-    evaluated, derivatives or not. "converged": no decrease above rounding is left. "failed": none was found where one was predicted.
+    evaluated, derivatives or not. "converged": no decrease above rounding is left. "failed": none
+    was found where one was predicted.
     """
 
     value: float
