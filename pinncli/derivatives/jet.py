@@ -15,7 +15,7 @@ differentiable once only. `fused=False` uses plain operations, which may be diff
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,18 @@ class LinearRecord:
     bias: Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The linear layers of a pass whose weights are views of `theta`; frozen layers leave no record."""
+
+    theta: Tensor
+    records: list[LinearRecord] = field(default_factory=list)
+
+    def holds(self, weight: Tensor) -> bool:
+        """Whether `weight` is a part of theta."""
+        return weight.untyped_storage().data_ptr() == self.theta.untyped_storage().data_ptr()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Jet:
     """Channels `(S, w, n)`: the value and derivatives that `index` names, of w features at n points."""
@@ -43,11 +55,11 @@ class Jet:
     channels: Tensor
     index: JetIndex
     fused: bool = True
-    tape: list[LinearRecord] | None = None
+    tape: Tape | None = None
 
     @classmethod
     def coordinates(
-        cls, points: Tensor, index: JetIndex, *, fused: bool = True, tape: list[LinearRecord] | None = None
+        cls, points: Tensor, index: JetIndex, *, fused: bool = True, tape: Tape | None = None
     ) -> Jet:
         """The jet of the identity at `points` (n, d): value x, d x_i / d x_i = 1, all else zero."""
         channels = points.new_zeros((index.size, points.shape[1], points.shape[0]))
@@ -152,10 +164,10 @@ def _linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
         outputs = torch.matmul(weight, jet.channels)
         if bias is not None:
             outputs = torch.cat([(outputs[0] + bias.unsqueeze(1)).unsqueeze(0), outputs[1:]])
-    if jet.tape is not None:
+    if jet.tape is not None and jet.tape.holds(weight):
         if outputs.is_leaf:
             outputs.requires_grad_()
-        jet.tape.append(LinearRecord(jet.channels.detach(), outputs, weight, bias))
+        jet.tape.records.append(LinearRecord(jet.channels.detach(), outputs, weight, bias))
     return jet._like(outputs)
 
 

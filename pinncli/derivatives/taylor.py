@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pinncli.derivatives.base import NetworkFunction
-from pinncli.derivatives.jet import Jet, LinearRecord
+from pinncli.derivatives.jet import Jet, LinearRecord, Tape
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
 
@@ -49,8 +49,8 @@ class Taylor:
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
     ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
         """Like `partials`, with the linear layers recorded for `jacobian_columns`; theta is held constant."""
-        tape: list[LinearRecord] = []
-        return self._evaluate(network, theta.detach(), points, wanted, tape), tape
+        tape = Tape(theta.detach())
+        return self._evaluate(network, tape.theta, points, wanted, tape), tape.records
 
     def _evaluate(
         self,
@@ -58,7 +58,7 @@ class Taylor:
         theta: Tensor,
         points: Tensor,
         wanted: Sequence[Partial],
-        tape: list[LinearRecord] | None,
+        tape: Tape | None,
     ) -> dict[Partial, Tensor]:
         index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
         jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))

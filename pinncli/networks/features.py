@@ -28,6 +28,12 @@ class Features:
         """Number of features."""
         return sum(2 * self.harmonics if p else 1 for p in self.periodic)
 
+    @property
+    def scaled(self) -> tuple[int | None, ...]:
+        """Per coordinate, the feature that is itself, scaled; None for a periodic one."""
+        sizes = [2 * self.harmonics if p else 1 for p in self.periodic]
+        return tuple(None if p else sum(sizes[:k]) for k, p in enumerate(self.periodic))
+
     def __call__(self, points: Any) -> Any:
         """Features (n, count) of `points` (n, d)."""
         parts = []
