@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Features, Network
 from pinncli.objective import Objective, ParameterMap
-from pinncli.problem.defaults import Choices
+from pinncli.problem.defaults import Choices, FeatureNetwork, MlpNetwork
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
@@ -146,14 +147,8 @@ def assemble(
     ranges = [c.range for c in problem.coordinates.values()]
     low, high = tuple(r[0] for r in ranges), tuple(r[1] for r in ranges)
     periodic = tuple(name in choices.network.periodic for name in names)
-    network = NETWORKS[choices.network.kind](
-        features=Features(low, high, periodic, choices.network.harmonics),
-        outputs=len(problem.components),
-        width=choices.network.width,
-        depth=choices.network.depth,
-        activation=choices.network.activation,
-        frequency=choices.network.frequency,
-    )
+    features = Features(low, high, periodic, choices.network.harmonics)
+    network = _network(choices.network, features, len(problem.components), seed, device, dtype)
     lap_axes = tuple(names.index(name) for name in problem.space)
     box = Box(names, low, high, problem.space)
     groups, regions = _groups(formulation, choices, box, device, dtype)
@@ -177,6 +172,30 @@ def assemble(
         device=device,
         dtype=dtype,
     )
+
+
+def _network(
+    chosen: MlpNetwork | FeatureNetwork,
+    features: Features,
+    outputs: int,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Network:
+    """By its kind; frozen features are drawn from a stream of their own and live on the device."""
+    build = partial(
+        NETWORKS[chosen.kind],
+        features=features,
+        outputs=outputs,
+        width=chosen.width,
+        activation=chosen.activation,
+    )
+    if isinstance(chosen, FeatureNetwork):
+        if chosen.patches is None or chosen.scale is None:
+            raise ValueError("patches and scale of frozen features are still to be decided")
+        stream = stream_seed(seed, 0, "features")
+        return build(patches=chosen.patches, scale=chosen.scale, seed=stream, device=device, dtype=dtype)
+    return build(depth=chosen.depth, frequency=chosen.frequency)
 
 
 def _groups(

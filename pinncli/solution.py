@@ -35,8 +35,8 @@ FRESH_INTERIOR, FRESH_SIDE = 20_000, 2_000
 FRESH_ERRORS, ROUGH_ERRORS = 100_000, 5_000
 """Fresh points for errors against a formula, at the end and during training."""
 
-CHUNK = 1 << 16
-"""Points evaluated at a time, so that memory does not grow with the grid."""
+CHUNK = 4
+"""Blocks of points evaluated at a time, so that memory does not grow with the grid."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Solution:
         wanted = [Partial(name, (0,) * points.shape[1]) for name in names]
         found: dict[str, list[Array]] = {name: [] for name in names}
         with torch.no_grad():
-            for chunk in _chunks(points):
+            for chunk in _chunks(points, CHUNK * a.block):
                 values = a.engine.partials(
                     a.network, self.theta[: a.network.size], self._tensor(chunk), wanted
                 )
@@ -216,7 +216,7 @@ class Solution:
 
     def _rows(self, group: Group, points: Array) -> dict[str, list[Array]]:
         found: dict[str, list[list[Array]]] = {}
-        for chunk in _chunks(points):
+        for chunk in _chunks(points, CHUNK * self.assembly.block):
             tensor = self._tensor(chunk)
             sample = Sample(tensor, torch.zeros_like(tensor), {})
             objective = self.assembly.objective_of([group], [sample])
@@ -261,8 +261,8 @@ def _numbered(rows: Sequence[Array]) -> list[tuple[int, int, Array]]:
     return [(k, len(rows), values) for k, values in enumerate(rows)]
 
 
-def _chunks(points: Array) -> list[Array]:
-    return np.array_split(points, max(1, -(-len(points) // CHUNK)))
+def _chunks(points: Array, size: int) -> list[Array]:
+    return np.array_split(points, max(1, -(-len(points) // size)))
 
 
 def _numpy(tensor: Tensor) -> Array:

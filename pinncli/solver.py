@@ -19,9 +19,10 @@ from pinncli.assembly import Assembly, assemble
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import MemoryLimitError, OutputError, StorageError, UsageError
 from pinncli.optimisers import OPTIMISERS
-from pinncli.problem.defaults import Choices, choose
+from pinncli.problem.defaults import Choices, FeatureNetwork, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
+from pinncli.problem.settings import LeastSquaresSettings
 from pinncli.problem.terms import Formulation
 from pinncli.runs.store import Run
 from pinncli.solution import ROUGH_ERRORS, Solution
@@ -36,11 +37,13 @@ from pinncli.training import (
     train,
     tree_to_state,
 )
+from pinncli.tuning import Tuner, decided, decisions, tune
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
 
 PATIENCE: Mapping[str, tuple[int, float, int]] = {
     "lm": (40, 1e-2, 10),
+    "lsq": (5, 1e-2, 1),
     "bfgs": (500, 1e-2, 100),
     "ssbfgs": (500, 1e-2, 100),
     "ssbroyden": (500, 1e-2, 100),
@@ -52,6 +55,9 @@ and losses and error are measured every so many steps."""
 
 MIN_BLOCK = 64
 SAVE_RETRY_SECONDS = 30.0
+
+TRIAL_TOLERANCE = 0.1
+"""Of the least squares by which frozen features are tried."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +88,26 @@ def solve(
     """
     began = time.monotonic()
     prepare_cpu()
-    assembly, choices = _build(
-        formulation, options.device, options.precision, options.seed, timed=options.max_time is not None
-    )
-    setup = _setup(assembly, choices, options)
     tree = run.load_checkpoint()
-    state = (
-        start(setup, assembly.initial_theta())
-        if tree is None
-        else tree_to_state(tree, setup.stages, assembly.device)
-    )
-    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds)
+    place, dtype = _place(options.device, options.precision)
+    choices = choose(formulation, timed=options.max_time is not None)
+    tuning = 0.0
+    if isinstance(choices.network, FeatureNetwork):
+        network = choices.network
+        found = (
+            _tune(network, formulation, options, place, dtype, stop)
+            if tree is None
+            else decided(network, tree)
+        )
+        tuning = time.monotonic() - began
+        choices = choose(formulation, timed=options.max_time is not None, decided=found)
+    assembly = assemble(formulation, choices, options.seed, place, dtype)
+    setup = _setup(assembly, choices, options)
+    if tree is None:
+        state = replace(start(setup, assembly.initial_theta()), elapsed=tuning)
+    else:
+        state = tree_to_state(tree, setup.stages, assembly.device)
+    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, choices.network)
     status, state = yield from _train(setup, assembly, state, keeper, stop)
     keeper.save(state, last=True)
     outcome = _conclude(assembly, choices, options, state, status, run, began)
@@ -112,20 +127,41 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     chosen = precision or str(run.manifest.options.get("precision", "float64"))
     seed = int(run.manifest.options.get("seed") or 0)
-    assembly, _ = _build(formulate(loaded), device, chosen, seed)
+    formulation = formulate(loaded)
+    choices = choose(formulation)
+    if isinstance(choices.network, FeatureNetwork):
+        choices = choose(formulation, decided=decided(choices.network, tree))
+    assembly = assemble(formulation, choices, seed, *_place(device, chosen))
     return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
 
 
-def _build(
-    formulation: Formulation, device: str, precision: str, seed: int, *, timed: bool = False
-) -> tuple[Assembly, Choices]:
+def _place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: choose {' or '.join(PRECISIONS)}")
     place = choose_device(device)
     if place.type == "mps" and precision == "float64":
         raise UsageError("--device mps has no float64: add --precision float32")
-    choices = choose(formulation, timed=timed)
-    return assemble(formulation, choices, seed, place, PRECISIONS[precision]), choices
+    return place, PRECISIONS[precision]
+
+
+def _tune(
+    network: FeatureNetwork,
+    formulation: Formulation,
+    options: SolveOptions,
+    place: torch.device,
+    dtype: torch.dtype,
+    stop: Callable[[], str | None],
+) -> FeatureNetwork:
+    """Decide by trials, which take half of the time allowed at most."""
+    until = math.inf if options.max_time is None else time.monotonic() + 0.5 * options.max_time
+
+    def over() -> bool:
+        return time.monotonic() >= until or stop() is not None
+
+    optimiser = OPTIMISERS["lsq"](
+        **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
+    )
+    return tune(network, Tuner(formulation, optimiser, options.seed, place, dtype, over))
 
 
 def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup:
@@ -207,8 +243,9 @@ def _out_of_memory(error: Exception) -> bool:
 class _Keeper:
     """Records every step and saves now and then: by time, and when the stage changes."""
 
-    def __init__(self, run: Run, every: float) -> None:
+    def __init__(self, run: Run, every: float, network: object) -> None:
         self._run = run
+        self._network = decisions(network)
         self._every = every
         self._due = time.monotonic() + every
         self._stage = -1
@@ -223,7 +260,7 @@ class _Keeper:
     def save(self, state: LoopState, *, last: bool = False) -> None:
         """Save a checkpoint; a failure is tried again later unless this is the `last` chance."""
         try:
-            self._run.save_checkpoint(state_to_tree(state))
+            self._run.save_checkpoint(state_to_tree(state) | self._network)
             self._due = time.monotonic() + self._every
         except (StorageError, OutputError):
             if last:

@@ -34,6 +34,7 @@ LAYERS = {
     "evaluation": 7,
     "runs": 8,
     "assembly": 9,
+    "tuning": 9,
     "solution": 9,
     "solver": 9,
     "cli": 10,

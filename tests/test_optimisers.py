@@ -79,6 +79,7 @@ GOALS: dict[str, dict[str, tuple[int, float]]] = {
         "curve fit": (1500, 1e-3),
     },
 }
+GOALS["lsq"] = {**GOALS["lm"], "curve fit": (400, 1e-6)}
 GOALS["ssbfgs"] = GOALS["ssbroyden"] = GOALS["bfgs"]
 
 

@@ -116,7 +116,9 @@ def _choices(choices: Choices) -> Iterator[RenderableType]:
     network = choices.network
     table = _grid()
     embedded = f", periodic in {', '.join(network.periodic)}" if network.periodic else ""
-    layers = f"{network.depth} layers of {network.width}"
+    layers = (
+        f"{network.depth} layers of {network.width}" if network.kind == "mlp" else f"{network.width} frozen"
+    )
     table.add_row("network", f"{network.kind}, {layers}, {network.activation}{embedded}")
     table.add_row("parameters", str(choices.parameters))
     redrawn = ", kept"

@@ -10,6 +10,7 @@ from pinncli.optimisers.base import Objective, Optimiser, StepInfo
 from pinncli.optimisers.first_order import Adam
 from pinncli.optimisers.gauss_newton import LevenbergMarquardt
 from pinncli.optimisers.lbfgs import Lbfgs
+from pinncli.optimisers.least_squares import LeastSquares
 from pinncli.optimisers.quasi_newton import QuasiNewton
 
 OPTIMISERS: Mapping[str, Callable[..., Optimiser]] = {
@@ -19,6 +20,7 @@ OPTIMISERS: Mapping[str, Callable[..., Optimiser]] = {
     "ssbfgs": partial(QuasiNewton, "ssbfgs"),
     "ssbroyden": partial(QuasiNewton, "ssbroyden"),
     "lm": LevenbergMarquardt,
+    "lsq": LeastSquares,
 }
 """By the `kind` of the settings, whose other fields are the keyword arguments.
 

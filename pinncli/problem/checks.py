@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinncli.errors import Diagnostic, ProblemError
+from pinncli.language.diagnostics import nearest
 from pinncli.language.nodes import At, Binary, Call, Equation, Name, Node, Unary, Vector
 from pinncli.language.parser import parse_expression
 from pinncli.language.scope import Scope
@@ -18,7 +19,8 @@ from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
 from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
 from pinncli.problem.plan import Plan, derive_plan
-from pinncli.problem.source import Loaded, SourceMap
+from pinncli.problem.settings import FeatureSettings
+from pinncli.problem.source import Loaded, SourceMap, printable
 from pinncli.problem.terms import ConditionTerms, Formulation
 
 MEMORY_LIMIT = 64 * 2**30
@@ -68,6 +70,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_use(loaded, formulation),
         *_check_data(formulation, source),
         *_check_reference(formulation, source),
+        *_check_patches(formulation, source),
     ]
     findings.sort(key=lambda d: (d.line, d.column))
     return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)
@@ -93,6 +96,24 @@ def _check_sizes(plan: Plan, source: SourceMap, allow_large: bool) -> list[Diagn
     path = {"fields": ("output", "grid"), "points": ("sampling",)}.get(part, ("network",))
     hint = f"the limit is {gibibytes(MEMORY_LIMIT)}; --allow-large lifts it"
     return [source.diagnose(path, message, hint=hint)]
+
+
+def _check_patches(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """Patches are along coordinates that exist and are not periodic."""
+    settings, coordinates = formulation.problem.network, formulation.problem.coordinates
+    if not isinstance(settings, FeatureSettings) or settings.patches is None:
+        return []
+    findings = []
+    for name, count in settings.patches.items():
+        path = ("network", "patches", name)
+        if name not in coordinates:
+            hint = nearest(name, coordinates)
+            findings.append(source.diagnose(path, f"no coordinate '{printable(name, 40)}'", hint=hint))
+        elif count > 1 and settings.periodic == "auto" and name in formulation.periodic:
+            message = f"{name} is periodic, which leaves no place to cut it"
+            hint = 'periodic = "off" in [network] makes its conditions equations like others'
+            findings.append(source.diagnose(path, message, hint=hint))
+    return findings
 
 
 _MEMORY_WORDS = {

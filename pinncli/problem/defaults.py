@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pinncli.problem.settings import (
+    FeatureSettings,
+    LeastSquaresSettings,
     LevenbergMarquardtSettings,
+    MlpSettings,
     QuasiNewtonSettings,
     ResampleSettings,
     StageSettings,
@@ -23,6 +26,11 @@ NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
 INTERIOR: Mapping[int, int] = {1: 256, 2: 2048, 3: 6000}
 """Interior points: a few times the parameters, or the residual is interpolated and not solved."""
+FEATURES: Mapping[int, tuple[int, int]] = {1: (100, 400), 2: (400, 1600), 3: (600, 2400)}
+"""Frozen features for one component, at first and at most: a solve costs their number cubed."""
+POINTS_PER_FEATURE, SIDE_POINTS_PER_FEATURE = 3.0, 0.25
+LEAST_INTERIOR, LEAST_BOUNDARY = 200, 50
+"""Points for frozen features: their residual is interpolated and not solved where points are few."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
@@ -30,6 +38,7 @@ GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 LM_PARAMETERS = 1500
 """Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
 LM_STEPS, LM_STEPS_LINEAR = 1000, 300
+LSQ_STEPS = 30
 QUASI_NEWTON_STEPS = 5000
 UNLIMITED_STEPS = 1_000_000
 """Where the time allowed is stated, it and the progress end the last stage."""
@@ -37,8 +46,8 @@ RESAMPLE_EVERY: Mapping[str, int] = {"lm": 50, "bfgs": 500, "ssbfgs": 500, "ssbr
 
 
 @dataclass(frozen=True)
-class Network:
-    """What the network is built from. `periodic` names the coordinates that are embedded."""
+class MlpNetwork:
+    """A perceptron. `periodic` names the coordinates that are embedded."""
 
     kind: str
     width: int
@@ -50,10 +59,33 @@ class Network:
 
 
 @dataclass(frozen=True)
+class FeatureNetwork:
+    """Features frozen at random; `patches` has one entry per coordinate.
+
+    `patches` and `scale` are None until trials have decided them (`pinncli.tuning`), which may also
+    raise `width` to `most`.
+    """
+
+    kind: str
+    width: int
+    most: int
+    patches: tuple[int, ...] | None
+    scale: float | None
+    activation: str
+    periodic: tuple[str, ...]
+    harmonics: int
+
+    @property
+    def depth(self) -> int:
+        """One hidden layer."""
+        return 1
+
+
+@dataclass(frozen=True)
 class Choices:
     """Every setting decided; `reasons` says in a few words why, for those that the program chose."""
 
-    network: Network
+    network: MlpNetwork | FeatureNetwork
     parameters: int
     """Length of theta: network and unknown parameters."""
     interior: int
@@ -68,43 +100,36 @@ class Choices:
     reasons: tuple[str, ...]
 
 
-def choose(formulation: Formulation, *, timed: bool = False) -> Choices:
+def choose(
+    formulation: Formulation, *, timed: bool = False, decided: FeatureNetwork | None = None
+) -> Choices:
     """Fill in what the problem leaves open; `timed` says that a time limit ends the run.
 
-    Pure: the same problem gives the same choices.
+    `decided` is what trials have made of the frozen features that the problem asks for. Pure: the same
+    problem gives the same choices.
     """
     problem = formulation.problem
     d = len(problem.coordinates)
     reasons: list[str] = []
-    width, depth = _row(NETWORK, d)
-    depth = max(2, depth - formulation.linear)
-    settings = problem.network
-    if settings.width is None or settings.depth is None:
-        kind = "linear" if formulation.linear else "nonlinear"
-        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {kind}")
-    periodic = formulation.periodic if settings.periodic == "auto" else ()
-    if periodic:
-        reasons.append(f"periodic embedding of {', '.join(periodic)}: the conditions match its ends")
-    network = Network(
-        settings.kind,
-        settings.width or width,
-        settings.depth or depth,
-        settings.activation,
-        periodic,
-        settings.harmonics,
-        settings.frequency,
-    )
-    inputs = d - len(periodic) + 2 * settings.harmonics * len(periodic)
-    p = count_parameters(inputs, network.width, network.depth, len(problem.components))
-    p += len(problem.parameters)
+    network = decided or _network(formulation, reasons)
+    if network.periodic:
+        reasons.append(f"periodic embedding of {', '.join(network.periodic)}: the conditions match its ends")
+    p = len(problem.parameters)
+    if isinstance(network, FeatureNetwork):
+        p += (network.width + 1) * len(problem.components)
+        interior, boundary = _feature_points(network, d)
+    else:
+        inputs = d + (2 * network.harmonics - 1) * len(network.periodic)
+        p += count_parameters(inputs, network.width, network.depth, len(problem.components))
+        interior, boundary = _row(INTERIOR, d), _row(BOUNDARY, d)
     stages = _stages(formulation, p, timed, reasons)
     if problem.sampling.interior is None:
-        reasons.append(f"{_row(INTERIOR, d)} interior points: {_coordinates(d)}")
+        reasons.append(f"{interior} interior points: {_coordinates(d)}")
     return Choices(
         network=network,
         parameters=p,
-        interior=problem.sampling.interior or _row(INTERIOR, d),
-        boundary=problem.sampling.boundary or _row(BOUNDARY, d),
+        interior=problem.sampling.interior or interior,
+        boundary=problem.sampling.boundary or boundary,
         method=problem.sampling.method,
         resample=_resample(formulation, stages, reasons),
         engine=_engine(formulation, reasons),
@@ -127,6 +152,54 @@ def highest_order(formulation: Formulation) -> int:
     return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
 
 
+def _network(formulation: Formulation, reasons: list[str]) -> MlpNetwork | FeatureNetwork:
+    settings, d = formulation.problem.network, len(formulation.problem.coordinates)
+    periodic = formulation.periodic if settings.periodic == "auto" else ()
+    if isinstance(settings, MlpSettings):
+        width, depth = _row(NETWORK, d)
+        depth = max(2, depth - formulation.linear)
+        if settings.width is None or settings.depth is None:
+            kind = "linear" if formulation.linear else "nonlinear"
+            reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {kind}")
+        return MlpNetwork(
+            settings.kind,
+            settings.width or width,
+            settings.depth or depth,
+            settings.activation,
+            periodic,
+            settings.harmonics,
+            settings.frequency,
+        )
+    return _features(settings, formulation, periodic, reasons)
+
+
+def _features(
+    settings: FeatureSettings, formulation: Formulation, periodic: tuple[str, ...], reasons: list[str]
+) -> FeatureNetwork:
+    names, m = tuple(formulation.problem.coordinates), len(formulation.problem.components)
+    width, most = (settings.width or max(1, count // m) for count in _row(FEATURES, len(names)))
+    patches = None
+    open_ = [] if settings.width else [f"{width} to {most} features"]
+    if settings.patches is None:
+        open_.append("patches")
+    else:
+        patches = tuple(settings.patches.get(name, 1) for name in names)
+    if settings.scale is None:
+        open_.append("scale")
+    if open_:
+        reasons.append(f"{', '.join(open_)}: by trial, whatever leaves the least residual at fresh points")
+    return FeatureNetwork(
+        settings.kind, width, most, patches, settings.scale, settings.activation, periodic, settings.harmonics
+    )
+
+
+def _feature_points(network: FeatureNetwork, d: int) -> tuple[int, int]:
+    """Interior points and points per side for so many features."""
+    interior = max(LEAST_INTERIOR, round(POINTS_PER_FEATURE * network.width))
+    side = max(LEAST_BOUNDARY, round(SIDE_POINTS_PER_FEATURE * network.width))
+    return interior, side if d > 1 else 1
+
+
 def _row(table: Mapping[int, T], d: int) -> T:
     return table[min(d, max(table))]
 
@@ -139,6 +212,9 @@ def _stages(formulation: Formulation, p: int, timed: bool, reasons: list[str]) -
     stages = formulation.problem.stages
     if stages != "auto":
         return stages
+    if isinstance(formulation.problem.network, FeatureSettings):
+        reasons.append("least squares: only the output layer is trained")
+        return (StageSettings(optimiser=LeastSquaresSettings(kind="lsq"), steps=LSQ_STEPS),)
     if p <= LM_PARAMETERS:
         reasons.append(f"Levenberg-Marquardt: {p} parameters, at most {LM_PARAMETERS}")
         steps = UNLIMITED_STEPS if timed else LM_STEPS_LINEAR if formulation.linear else LM_STEPS

@@ -13,6 +13,7 @@ from pydantic import Field
 from pinncli.problem.settings import (
     DerivativeSettings,
     MarchingSettings,
+    MlpSettings,
     NetworkSettings,
     OutputSettings,
     SamplingSettings,
@@ -97,7 +98,7 @@ class Problem(Settings):
     reference_data: ReferenceData | None = None
     accuracy: float | None = Field(default=None, gt=0)
     """Relative L2 error that the shipped problem is held to by the benchmark."""
-    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    network: NetworkSettings = Field(default_factory=MlpSettings)
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     derivatives: DerivativeSettings = Field(default_factory=DerivativeSettings)
     stages: tuple[StageSettings, ...] | Literal["auto"] = "auto"

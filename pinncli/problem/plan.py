@@ -15,7 +15,7 @@ from pinncli.problem.settings import LbfgsSettings
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
 
 DEFAULT_BLOCK = 1024
-_DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm"})
+_DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm", "lsq"})
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _memory(
     """Bytes: with p parameters, r rows, |S| channels, blocks of b points, float64 throughout.
 
     optimiser   3 p^2 for a dense matrix and its update (2 m + 4) p for L-BFGS, 4 p for Adam
-    Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks
+    Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks; 3 r p for its
+                orthogonal factorisation
     layers      4 b |S| width depth: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
     fields      the output grid, times solution, residual, reference and error fields
@@ -154,7 +155,9 @@ def _memory(
         else:
             optimiser = max(optimiser, 3 * p * p if stage.optimiser.kind in _DENSE else 4 * p)
         if stage.optimiser.kind == "lm":
-            jacobian = min(rows, block) * p
+            jacobian = max(jacobian, min(rows, block) * p)
+        elif stage.optimiser.kind == "lsq":
+            jacobian = max(jacobian, 3 * rows * p)
     fields = 3 * len(problem.components) + len(problem.definitions) + len(problem.conditions)
     numbers = {
         "optimiser": optimiser,

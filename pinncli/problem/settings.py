@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
 class Settings(BaseModel):
@@ -18,8 +18,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class NetworkSettings(Settings):
-    """`[network]`."""
+class MlpSettings(Settings):
+    """`[network] kind = "mlp"`: a multilayer perceptron."""
 
     kind: Literal["mlp"] = "mlp"
     width: int | None = Field(default=None, ge=1, le=10**9)
@@ -32,6 +32,38 @@ class NetworkSettings(Settings):
     frequency: float = Field(default=1.0, gt=0, le=1e4)
     """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
     of waves that the solution has across the domain, times pi, where it has many."""
+
+
+class FeatureSettings(Settings):
+    """`[network] kind = "features"`: features frozen at random, whose output layer alone is trained.
+
+    Width, patches and scale that are left out are chosen by trial, by the residual at fresh points.
+    """
+
+    kind: Literal["features"]
+    width: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of features, over all patches."""
+    patches: dict[str, Annotated[int, Field(ge=1, le=64)]] | None = None
+    """Overlapping pieces of a coordinate, each with features of its own; 1 for those not named."""
+    scale: float | None = Field(default=None, gt=0, le=1e4)
+    """Weights and biases are uniform in [-scale, scale], on patches scaled to [-1, 1]."""
+    activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
+    periodic: Literal["auto", "off"] = "auto"
+    harmonics: int = Field(default=1, ge=1, le=64)
+
+
+def _network_kind(value: object) -> object:
+    """The kind that a table names; a table without one, or no table at all, is judged as a perceptron."""
+    if isinstance(value, Settings):
+        return getattr(value, "kind", None)
+    return value.get("kind", "mlp") if isinstance(value, dict) else "mlp"
+
+
+NetworkSettings = Annotated[
+    Annotated[MlpSettings, Tag("mlp")] | Annotated[FeatureSettings, Tag("features")],
+    Discriminator(_network_kind),
+]
+"""`[network]`."""
 
 
 class ResampleSettings(Settings):
@@ -101,8 +133,16 @@ class LevenbergMarquardtSettings(Settings):
     """Initial damping, relative to the largest diagonal entry of the Gram matrix."""
 
 
+class LeastSquaresSettings(Settings):
+    """Gauss-Newton by orthogonal factorisation: one step where the residual is linear in theta."""
+
+    kind: Literal["lsq"]
+    tolerance: float = Field(default=1e-3, gt=0, lt=1)
+    """Converged where a step promises less than this fraction of the value."""
+
+
 OptimiserSettings = Annotated[
-    AdamSettings | LbfgsSettings | QuasiNewtonSettings | LevenbergMarquardtSettings,
+    AdamSettings | LbfgsSettings | QuasiNewtonSettings | LevenbergMarquardtSettings | LeastSquaresSettings,
     Field(discriminator="kind"),
 ]
 

@@ -27,7 +27,12 @@ _OPTIMISERS: dict[str, type[BaseModel]] = {
     "ssbfgs": settings.QuasiNewtonSettings,
     "ssbroyden": settings.QuasiNewtonSettings,
     "lm": settings.LevenbergMarquardtSettings,
+    "lsq": settings.LeastSquaresSettings,
 }
+_NETWORKS: dict[str, type[BaseModel]] = {"mlp": settings.MlpSettings, "features": settings.FeatureSettings}
+_KINDS: dict[str, dict[str, type[BaseModel]]] = {"optimiser": _OPTIMISERS, "network": _NETWORKS}
+"""By the key of a table with a `kind`, its model for each."""
+
 _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     (): model.Problem,
     ("coordinates", "*"): model.Coordinate,
@@ -36,7 +41,6 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("functions", "*"): model.Function,
     ("conditions", "*"): model.Condition,
     ("reference_data",): model.ReferenceData,
-    ("network",): settings.NetworkSettings,
     ("sampling",): settings.SamplingSettings,
     ("sampling", "resample"): settings.ResampleSettings,
     ("derivatives",): settings.DerivativeSettings,
@@ -45,6 +49,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("marching",): settings.MarchingSettings,
     ("training",): settings.TrainingSettings,
     **{("stages", "*", "optimiser", kind): table for kind, table in _OPTIMISERS.items()},
+    **{("network", kind): table for kind, table in _NETWORKS.items()},
 }
 """The model of every table in a problem file, to name the keys that it has."""
 
@@ -76,11 +81,16 @@ _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "less_than_equal": lambda e: f"should be at most {e['ctx']['le']:g}, not {shown(e['input'])}",
     "too_long": lambda e: f"should have {e['ctx']['max_length']} entries, has {e['ctx']['actual_length']}",
     "literal_error": lambda e: f"should be {e['ctx']['expected']}, not {shown(e['input'])}",
-    "union_tag_not_found": lambda _: f"missing key 'kind': {', '.join(_OPTIMISERS)}",
+    "union_tag_not_found": lambda e: f"missing key 'kind': {', '.join(_kinds(e))}",
     "union_tag_invalid": lambda e: (
-        f"unknown kind {shown(e['ctx']['tag'])}: should be one of {', '.join(_OPTIMISERS)}"
+        f"unknown kind {shown(e['ctx']['tag'])}: should be one of {', '.join(_kinds(e))}"
     ),
 }
+
+
+def _kinds(error: ErrorDetails) -> dict[str, type[BaseModel]]:
+    """The kinds of the table that a complaint is about."""
+    return _KINDS[str(error["loc"][-1])]
 
 
 def shown(value: object) -> str:
@@ -144,7 +154,8 @@ def _locate(complaint: ErrorDetails, data: Any) -> tuple[KeyPath | None, str]:
             pass
         else:
             branch = str(part)
-            if branch.startswith("literal[") == isinstance(node, dict | list):
+            kind = bool(path) and branch in _KINDS.get(str(path[-1]), {})
+            if not kind and branch.startswith("literal[") == isinstance(node, dict | list):
                 return None, branch
             continue
         path.append(part)
@@ -169,7 +180,7 @@ def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: Sourc
         return source.diagnose(path, f"unknown key '{name}'", where=path[:-1], hint=hint)
     hint = ""
     if kind == "union_tag_invalid":
-        hint = nearest(str(complaint["ctx"]["tag"])[:80], _OPTIMISERS)
+        hint = nearest(str(complaint["ctx"]["tag"])[:80], _kinds(complaint))
         path = (*path, "kind")
     elif kind == "literal_error" and isinstance(complaint["input"], str):
         words = str(complaint["ctx"]["expected"]).replace(" or ", ", ").split(", ")
@@ -186,7 +197,8 @@ def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: Sourc
 def _fields(path: KeyPath, branch: str) -> list[str]:
     """The keys that the table at `path` may have."""
     for pattern, table in _TABLES.items():
-        actual = (*path, branch) if pattern[-1:] and pattern[-1] in _OPTIMISERS else path
+        kinds = _KINDS.get(pattern[-2], {}) if len(pattern) > 1 else {}
+        actual = (*path, branch) if kinds else path
         if len(pattern) == len(actual) and all(p in ("*", a) for p, a in zip(pattern, actual, strict=True)):
             return list(table.model_fields)
     return []
