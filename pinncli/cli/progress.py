@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pinncli.problem.defaults import UNLIMITED_STEPS
+
 if TYPE_CHECKING:
     from pinncli.training import StepRecord
 
@@ -54,6 +56,12 @@ class Progress:
     trace_every: int = 1
     marks: tuple[tuple[float, int], ...] = ()
     """Recent (elapsed, step), oldest first, from which the rate is taken."""
+
+    @property
+    def position(self) -> str:
+        """`step 45/300`, or `step 45` where the time ends the run and not the steps."""
+        unlimited = self.plan.steps >= UNLIMITED_STEPS
+        return f"step {self.step}" if unlimited else f"step {self.step}/{self.plan.steps}"
 
     @property
     def rate(self) -> float | None:
@@ -113,7 +121,7 @@ def advance(progress: Progress, record: StepRecord) -> Progress:
 
 def line(progress: Progress) -> str:
     """One plain line for a log: `step 1200/2000  ssbroyden  loss 2.3e-07  ...`."""
-    parts = [f"step {progress.step}/{progress.plan.steps}", progress.optimiser, f"loss {progress.loss:.2e}"]
+    parts = [progress.position, progress.optimiser, f"loss {progress.loss:.2e}"]
     if progress.error is not None:
         parts.append(f"error {progress.error:.2e}")
     parts += [f"{name} {value:.6g}" for name, value in progress.parameters.items()]
