@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pinncli.problem.defaults import UNLIMITED_STEPS
-
 if TYPE_CHECKING:
     from pinncli.training import StepRecord
 
 _RATE_WINDOW = 5.0
 """Seconds over which steps per second are measured."""
+_MANY_STEPS = 1_000_000
+"""A total from here on says nothing: the time or the progress ends such a run."""
 _TRACE = 160
 """Kept values of the loss trace; every other one is dropped when it is full."""
 
@@ -60,8 +60,8 @@ class Progress:
     @property
     def position(self) -> str:
         """`step 45/300`, or `step 45` where the time ends the run and not the steps."""
-        unlimited = self.plan.steps >= UNLIMITED_STEPS
-        return f"step {self.step}" if unlimited else f"step {self.step}/{self.plan.steps}"
+        many = self.plan.steps >= _MANY_STEPS
+        return f"step {self.step}" if many else f"step {self.step}/{self.plan.steps}"
 
     @property
     def rate(self) -> float | None:
