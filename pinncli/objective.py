@@ -156,6 +156,18 @@ class Objective:
         lower = matrix.tril(-1)
         return float(value), gradient, lower + lower.t() + torch.diag(matrix.diagonal())
 
+    def triangle(self, theta: Tensor) -> Tensor:
+        """R (p + 1, p + 1), upper triangular, with R^T R = [J r]^T [J r], by orthogonal transformations.
+
+        Block by block (Golub & Van Loan 2013, section 6.5.3): the condition number is that of J, the
+        memory that of one block.
+        """
+        upper = theta.new_zeros((self.size + 1, self.size + 1))
+        for r, transposed in self._jacobians(theta):
+            rows = torch.cat([transposed.t(), r.unsqueeze(1)], dim=1)
+            upper = torch.linalg.qr(torch.cat([upper, rows]), mode="r").R
+        return upper
+
     def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
         """J^T w (p,) for w (r,)."""
         leaf = theta.detach().requires_grad_()
