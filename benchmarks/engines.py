@@ -45,6 +45,7 @@ constants = {{ nu = {nu} }}
 conditions.equation = {{ on = "interior", equation = "{equation}" }}
 network = {{ width = {width}, depth = {depth} }}
 sampling = {{ interior = {points} }}
+training = {{ weights = "plain" }}
 """
 
 

@@ -90,7 +90,7 @@ def two_loops(state: LbfgsState) -> Tensor:
 
 
 def _learn(state: LbfgsState, start: Point, descent: Descent, trial: Trial) -> LbfgsState:
-    """Store the pair of a step, in place. A pair without usable curvature, or that underflows, is left out."""
+    """Store the pair of a step, in place. A pair without curvature, or that underflows, is left out."""
     s = trial.step * descent.direction
     y = trial.point.gradient - start.gradient
     sy, yy, ss = torch.stack([s.dot(y), y.dot(y), s.dot(s)]).tolist()
