@@ -29,6 +29,12 @@ CANDIDATES = 4
 BLOCK_BYTES = 3 << 20
 """Working set of one layer of a block on a CPU: channels x width x points in float64."""
 
+JACOBIAN_BYTES = 1 << 26
+"""Largest Jacobian of a block of points held at a time."""
+
+BATCHED_POINTS = 64
+"""Points per block where a Jacobian is taken row by row, since every row then costs a pass over its block."""
+
 SCALE_POINTS = 256
 """Points at which the size of an equation's terms is looked for."""
 
@@ -162,17 +168,18 @@ def assemble(
         tuple(p.initial for p in problem.parameters.values()),
         tuple(p.bounds for p in problem.parameters.values()),
     )
+    engine = ENGINES[choices.engine](problem.components, lap_axes)
     return Assembly(
         formulation=formulation,
         box=box,
         network=network,
-        engine=ENGINES[choices.engine](problem.components, lap_axes),
+        engine=engine,
         groups=groups,
         regions=regions,
         parameters=parameters,
         method=choices.method,
         resample=choices.resample,
-        block=choices.block or _block(groups, network, device),
+        block=choices.block or _block(groups, network, engine, choices, device),
         seed=seed,
         device=device,
         dtype=dtype,
@@ -245,9 +252,16 @@ def _predicate(program: Program | None, names: Sequence[str]) -> Predicate | Non
     return keep
 
 
-def _block(groups: Sequence[Group], network: Network, device: torch.device) -> int:
-    """Points per block: the cache on a CPU, plenty on an accelerator."""
-    if device.type != "cpu":
-        return 1 << 16
-    channels = max(len({(p.orders, p.laplacian) for p in wanted}) + 1 for g in groups for wanted in g.wanted)
-    return max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
+def _block(
+    groups: Sequence[Group], network: Network, engine: Engine, choices: Choices, device: torch.device
+) -> int:
+    """Points per block: the cache on a CPU, plenty on an accelerator, fewer where Jacobians are held."""
+    block = 1 << 16
+    if device.type == "cpu":
+        channels = max(len({(p.orders, p.laplacian) for p in w}) + 1 for g in groups for w in g.wanted)
+        block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
+    if all(stage.optimiser.kind != "lm" for stage in choices.stages):
+        return block
+    if not engine.records:
+        return BATCHED_POINTS
+    return max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))

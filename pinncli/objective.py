@@ -22,9 +22,6 @@ from pinncli.networks import Network
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
 
-JACOBIAN_BYTES = 1 << 26
-"""Largest Jacobian block held at a time."""
-
 GRAM_STRIPS = 4
 """Strips of the Gram matrix, which is symmetric."""
 
@@ -79,7 +76,6 @@ class Objective:
         block: int,
     ) -> Objective:
         """Cut the samples into blocks of at most `block` points."""
-        block = max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))
         factors = row_scales(groups, samples)
         blocks: list[Block] = []
         scales: list[tuple[tuple[float, ...], ...]] = []
@@ -264,7 +260,9 @@ class Objective:
         leaf = theta.detach().requires_grad_()
         r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
         rows = []
-        for selected in torch.split(torch.eye(len(r), dtype=r.dtype, device=r.device), 64):
+        for start in range(0, len(r), 64):
+            selected = r.new_zeros((min(64, len(r) - start), len(r)))
+            selected.diagonal(start).fill_(1.0)
             (part,) = torch.autograd.grad(
                 r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
             )

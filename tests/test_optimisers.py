@@ -260,7 +260,7 @@ def test_every_step_makes_the_printed_update(kind: str, build: Callable[[], Leas
 
 @given(
     kind=st.sampled_from(["bfgs", "ssbfgs", "ssbroyden"]),
-    b=st.floats(-8.0, 8.0),
+    b=st.floats(-20.0, 20.0),
     a=st.floats(-16.0, 30.0),
     n=st.integers(1, 1000),
 )
@@ -494,6 +494,33 @@ def test_says_converged_at_a_minimum(kind: str) -> None:
         theta, _, infos = minimise(make(kind), problem, 600)
         assert infos[-1].status == "converged", (problem.name, infos[-1])
         assert problem.value(theta) - problem.minimum < 1e-12
+
+
+@pytest.mark.parametrize("kind", [k for k in OPTIMISERS if k not in ("adam", "lm")])
+def test_recovery_forgets_curvature_and_shortens_the_step(kind: str) -> None:
+    """The first step after it tries is down the gradient, a tenth as long as the last one was."""
+    problem = quadratic(8)
+    optimiser = make(kind)
+    theta, state, infos = minimise(optimiser, problem, 6)
+    state = optimiser.recover(problem, theta, state)
+    assert state.length == pytest.approx(0.1 * infos[-1].step_size)
+    if kind != "lbfgs":
+        assert torch.equal(state.H, torch.eye(8, dtype=torch.float64))
+    downhill = -state.gradient
+    end, _, _ = optimiser.step(problem, theta, state)
+    cosine = (end - theta).dot(downhill) / ((end - theta).norm() * downhill.norm())
+    assert float(cosine) == pytest.approx(1.0)
+    tried: list[Tensor] = []
+
+    def watched(x: Tensor) -> Tensor:
+        tried.append(x.detach())
+        return problem.rows(x)
+
+    probe = LeastSquares("probe", watched, problem.start)
+    last = infos[-1].step_size
+    state = optimiser.recover(problem, theta, replace(state, length=last))
+    optimiser.step(probe, theta, state)
+    assert float((tried[0] - theta).norm()) == pytest.approx(0.1 * last)
 
 
 @pytest.mark.parametrize("kind", OPTIMISERS)

@@ -69,25 +69,31 @@ LANDSCAPES = st.builds(
 )
 
 
-@given(LANDSCAPES, between(-5.0, 5.0), decades(-6.0, 4.0), st.sampled_from([1e-3, 0.1, 0.9]))
+@given(
+    LANDSCAPES,
+    between(-5.0, 5.0),
+    decades(-6.0, 4.0),
+    st.sampled_from([(C1, 1e-3), (C1, 0.9), (0.2, 0.5), (0.4, 0.9)]),
+)
 def test_strong_wolfe_conditions_hold_exactly_above_rounding(
-    function: Landscape, x: float, length: float, c2: float
+    function: Landscape, x: float, length: float, constants: tuple[float, float]
 ) -> None:
     """Armijo to the last digit or, within the noise, the approximate condition; curvature always."""
+    c1, c2 = constants
     problem = curve(function)
     start = Point.of(problem, tensor(x))
     slope = -float(start.gradient.square().sum())
     assume(slope < -1e-8)
     problem.calls.clear()
-    found = StrongWolfe(C1, c2)(problem, start, -start.gradient, length / math.sqrt(-slope))
+    found = StrongWolfe(c1, c2)(problem, start, -start.gradient, length / math.sqrt(-slope))
     assert found.evaluations == len(problem.calls) <= MAX_EVALUATIONS
     assert found.trial is not None
     value, gradient = problem.value_and_grad(found.trial.point.theta)
     ahead = -float(gradient.dot(start.gradient))
     assert (value, ahead) == (found.trial.value, found.trial.slope)
     assert abs(ahead) <= -c2 * slope
-    armijo = value <= start.value + C1 * found.trial.step * slope
-    near = value <= start.value + NOISE * abs(start.value) and ahead <= (2.0 * C1 - 1.0) * slope
+    armijo = value <= start.value + c1 * found.trial.step * slope
+    near = value <= start.value + NOISE * abs(start.value) and ahead <= (2.0 * c1 - 1.0) * slope
     assert armijo or near
 
 
@@ -106,6 +112,22 @@ def test_a_search_repeats_itself_and_leaves_its_start_alone(
         assert (one.trial.step, one.trial.value) == (two.trial.step, two.trial.value)
 
 
+def test_a_level_place_higher_up_is_not_accepted() -> None:
+    problem = curve(lambda x: -torch.sin(x))
+    start = Point.of(problem, tensor(0.0))
+    found = StrongWolfe(C1, 0.9)(problem, start, tensor(1.0), 3.5 * math.pi)
+    assert found.trial is not None
+    assert found.trial.value < -C1 * found.trial.step
+
+
+class Noisy(Curve):
+    """Values with the rounding of a long sum, 1e-13 of their size; gradients keep their digits."""
+
+    def value_and_grad(self, theta: Tensor) -> tuple[float, Tensor]:
+        value, gradient = super().value_and_grad(theta)
+        return value * (1.0 + 1e-13 * math.sin(1e12 * float(theta))), gradient
+
+
 @given(
     distance=decades(-7.5, -1.0),
     offset=st.one_of(st.just(0.0), decades(-6.0, 6.0)),
@@ -116,8 +138,8 @@ def test_a_search_repeats_itself_and_leaves_its_start_alone(
 def test_near_convergence_the_slope_still_falls(
     distance: float, offset: float, bowl: float, factor: float, c2: float
 ) -> None:
-    """offset + bowl d^2, where d^2 is far below the rounding of the offset: values show nothing."""
-    problem = curve(lambda x: offset + bowl * (x - 1.0).square())
+    """offset + bowl d^2, where d^2 is far below the rounding of the offset: values mislead."""
+    problem = Noisy("noisy", lambda x: offset + bowl * (x - 1.0).square(), tensor(0.0))
     start = Point.of(problem, tensor(1.0 + distance))
     exact = 0.5 / bowl
     found = StrongWolfe(C1, c2)(problem, start, -start.gradient, factor * exact)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from pinncli.problem.settings import (
     LevenbergMarquardtSettings,
     QuasiNewtonSettings,
@@ -21,15 +23,16 @@ MAX_TAYLOR_ORDER = 6
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
-INTERIOR: Mapping[int, int] = {1: 256, 2: 2048, 3: 6000}
-"""Interior points: a few times the parameters, or the residual is interpolated and not solved."""
+INTERIOR: Mapping[int, int] = {1: 256, 2: 4096, 3: 8192}
+"""Interior points: several times the parameters, or the residual is interpolated and not solved. A
+linear problem, whose network is smaller, does with half."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
 LM_PARAMETERS = 1500
 """Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
-LM_STEPS, LM_STEPS_LINEAR = 1000, 300
+LM_STEPS, LM_STEPS_LINEAR = 1000, 200
 QUASI_NEWTON_STEPS = 5000
 UNLIMITED_STEPS = 1_000_000
 """Where the time allowed is stated, it and the progress end the last stage."""
@@ -80,8 +83,7 @@ def choose(formulation: Formulation, *, timed: bool = False) -> Choices:
     depth = max(2, depth - formulation.linear)
     settings = problem.network
     if settings.width is None or settings.depth is None:
-        kind = "linear" if formulation.linear else "nonlinear"
-        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {kind}")
+        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
     periodic = formulation.periodic if settings.periodic == "auto" else ()
     if periodic:
         reasons.append(f"periodic embedding of {', '.join(periodic)}: the conditions match its ends")
@@ -98,19 +100,20 @@ def choose(formulation: Formulation, *, timed: bool = False) -> Choices:
     p = count_parameters(inputs, network.width, network.depth, len(problem.components))
     p += len(problem.parameters)
     stages = _stages(formulation, p, timed, reasons)
+    interior = problem.sampling.interior or _row(INTERIOR, d) // (2 if formulation.linear else 1)
     if problem.sampling.interior is None:
-        reasons.append(f"{_row(INTERIOR, d)} interior points: {_coordinates(d)}")
+        reasons.append(f"{interior} interior points: {_coordinates(d)}, {_kind(formulation)}")
     return Choices(
         network=network,
         parameters=p,
-        interior=problem.sampling.interior or _row(INTERIOR, d),
+        interior=interior,
         boundary=problem.sampling.boundary or _row(BOUNDARY, d),
         method=problem.sampling.method,
         resample=_resample(formulation, stages, reasons),
         engine=_engine(formulation, reasons),
         block=problem.derivatives.block,
         stages=stages,
-        grid={name: problem.output.grid.get(name, _row(GRID, d)) for name in problem.coordinates},
+        grid=_grid(formulation),
         reasons=tuple(reasons),
     )
 
@@ -133,6 +136,24 @@ def _row(table: Mapping[int, T], d: int) -> T:
 
 def _coordinates(d: int) -> str:
     return f"{d} coordinate" + ("s" if d > 1 else "")
+
+
+def _kind(formulation: Formulation) -> str:
+    return "linear" if formulation.linear else "nonlinear"
+
+
+def _grid(formulation: Formulation) -> dict[str, int]:
+    """Points per coordinate: asked for, else as the reference file has them, else by dimension."""
+    problem, reference = formulation.problem, formulation.reference
+    counts = {}
+    for name, coordinate in problem.coordinates.items():
+        counts[name] = _row(GRID, len(problem.coordinates))
+        if reference is not None and reference.gridded:
+            axis = reference.coordinates[name]
+            if np.allclose(axis, np.linspace(*coordinate.range, len(axis)), rtol=0.0, atol=1e-9):
+                counts[name] = len(axis)
+        counts[name] = problem.output.grid.get(name, counts[name])
+    return counts
 
 
 def _stages(formulation: Formulation, p: int, timed: bool, reasons: list[str]) -> tuple[StageSettings, ...]:
