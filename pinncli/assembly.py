@@ -18,6 +18,7 @@ from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Features, Network
 from pinncli.objective import Objective, ParameterMap
 from pinncli.problem.defaults import Choices
+from pinncli.problem.point_groups import point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
@@ -190,24 +191,14 @@ def _groups(
     formulation: Formulation, choices: Choices, box: Box, device: torch.device, dtype: torch.dtype
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
     """Conditions on the same points, in the order of the file."""
-    members: dict[tuple[object, ...], list[ConditionTerms]] = {}
     names = tuple(formulation.problem.coordinates)
-    for terms in formulation.conditions:
-        file = terms.data.file if terms.data else None
-        key = (terms.region.labels, terms.region.where, terms.points, file, _held(terms, names))
-        members.setdefault(key, []).append(terms)
     groups, regions = [], []
-    for (*_, held), together in members.items():
-        first = together[0]
-        count = first.points or (
-            choices.interior if first.region.labels == ("interior",) else choices.boundary
-        )
-        if not first.points and held:
-            count = 1 if held == names else choices.boundary
+    for together in point_groups(formulation, choices):
+        first, region = together.terms[0], together.region
+        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together.terms]
+        groups.append(Group.of("+".join(c.name for c in conditions), names, conditions))
         data = _data_sample(first, names, device, dtype) if first.data else None
-        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together]
-        groups.append(Group.of("+".join(t.name for t in together), names, conditions))
-        regions.append(Region(first.region.labels, first.region.where, count, data))
+        regions.append(Region(region.labels, region.where, together.each, data))
     return tuple(groups), tuple(regions)
 
 
@@ -224,12 +215,6 @@ def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
     extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
     return terms.weight / natural_scale(terms.residual, box.names, box.space, extents, sample, initial) ** 2
-
-
-def _held(terms: ConditionTerms, names: Sequence[str]) -> tuple[str, ...]:
-    """The coordinates held at every evaluation of an unknown, as `x` in u(x=0) = u(x=1)."""
-    sites = [{n for n, _ in terms.residual.sites[k].replacements} for k, _ in terms.residual.partials]
-    return tuple(name for name in names if sites and all(name in site for site in sites))
 
 
 def _data_sample(

@@ -14,12 +14,12 @@ from sympy.functions.combinatorial.numbers import stirling
 from torch import Tensor
 from torch.nn import functional
 
-from pinncli.derivatives import ENGINES, MAX_ORDER, Engine, Reverse, Taylor
+from pinncli.derivatives import ENGINES, Engine, Reverse, Taylor
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import RULES, Jet
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.derivatives.taylor import jacobian_columns
-from pinncli.language.partials import MultiIndex, Partial
+from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
 from pinncli.networks import MLP, Features
 from pinncli.networks.mlp import ACTIVATIONS
 

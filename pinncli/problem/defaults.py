@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pinncli.language.partials import MAX_ORDER
 from pinncli.problem.settings import (
     LevenbergMarquardtSettings,
     QuasiNewtonSettings,
@@ -17,8 +18,6 @@ from pinncli.problem.settings import (
 from pinncli.problem.terms import Formulation
 
 T = TypeVar("T")
-
-MAX_TAYLOR_ORDER = 6
 
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
@@ -190,8 +189,8 @@ def _engine(formulation: Formulation, reasons: list[str]) -> str:
     if asked != "auto":
         return asked
     order = highest_order(formulation)
-    if order <= MAX_TAYLOR_ORDER:
-        reasons.append(f"Taylor derivatives: order {order}, at most {MAX_TAYLOR_ORDER}")
+    if order <= MAX_ORDER:
+        reasons.append(f"Taylor derivatives: order {order}, at most {MAX_ORDER}")
         return "taylor"
-    reasons.append(f"nested reverse derivatives: order {order}, more than {MAX_TAYLOR_ORDER}")
+    reasons.append(f"nested reverse derivatives: order {order}, more than {MAX_ORDER}")
     return "reverse"
