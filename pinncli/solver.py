@@ -94,6 +94,7 @@ def solve(
         if tree is None
         else tree_to_state(tree, setup.stages, assembly.device)
     )
+    began -= state.elapsed  # a continued run counts the time of all its parts
     keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds)
     status, state, assembly = yield from _train(prepare, assembly, state, keeper, stop)
     keeper.save(state)
