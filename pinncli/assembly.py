@@ -90,14 +90,14 @@ class Assembly:
         """The objective of any groups, with this network and engine."""
         return Objective.of(self.network, self.engine, groups, samples, self.parameters, self.block)
 
-    def draw(self, number: int, objective: Objective | None, theta: Tensor | None) -> tuple[Sample, ...]:
+    def draw(self, number: int, theta: Tensor | None) -> tuple[Sample, ...]:
         """The points of draw `number`; after the first the interior follows the residual if asked to."""
         follow = self.resample is not None and self.resample.by == "residual"
         samples = []
         for k, region in enumerate(self.regions):
             if region.data is not None:
                 samples.append(region.data)
-            elif follow and objective is not None and theta is not None and not self.box.sides(region.labels):
+            elif follow and theta is not None and not self.box.sides(region.labels):
                 samples.append(self._by_residual(k, number, theta))
             else:
                 samples.append(self._sample(k, region.count, self.method, number))

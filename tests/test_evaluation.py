@@ -170,7 +170,7 @@ def test_errors_are_against_the_formula_at_fresh_points() -> None:
     points, known = s.error_points(5000)
     assert points.shape == (5000, 2)
     assert not {tuple(p) for p in points.tolist()} & {
-        tuple(p) for p in s.assembly.draw(0, None, None)[0].points.tolist()
+        tuple(p) for p in s.assembly.draw(0, None)[0].points.tolist()
     }
     np.testing.assert_allclose(
         known["u"], np.exp(-0.1 * np.pi**2 * points[:, 1]) * np.sin(np.pi * points[:, 0]), atol=1e-14
@@ -207,7 +207,7 @@ def test_an_equation_that_also_looks_elsewhere_has_a_residual_map() -> None:
 
 def test_residuals_are_reported_at_fresh_and_at_training_points() -> None:
     s = solution("heat1d")
-    trained = s.assembly.draw(0, None, None)
+    trained = s.assembly.draw(0, None)
     found = s.residuals(trained)
     assert set(found) == {"heat", "initial", "walls"}
     rows = s.assembly.objective(trained).condition_rows(s.theta)
@@ -240,7 +240,7 @@ def test_a_residual_map_is_blank_where_the_condition_does_not_hold() -> None:
     upper = np.broadcast_to(fields.coordinates["y"][:, None] > 0.5, (6, 4))
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_inner"]), ~upper)
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_outer"]), upper)
-    assert bool((assembly.draw(0, None, None)[0].points[:, 1] > 0.5).all())
+    assert bool((assembly.draw(0, None)[0].points[:, 1] > 0.5).all())
 
 
 # --- assembly --------------------------------------------------------------------------------------
@@ -250,16 +250,14 @@ def test_everything_follows_from_the_seed() -> None:
     first, again, other = (solution("burgers1d", seed=k).assembly for k in (3, 3, 4))
     assert torch.equal(first.initial_theta(), again.initial_theta())
     assert not torch.equal(first.initial_theta(), other.initial_theta())
-    for a, b, c in zip(
-        first.draw(2, None, None), again.draw(2, None, None), other.draw(2, None, None), strict=True
-    ):
+    for a, b, c in zip(first.draw(2, None), again.draw(2, None), other.draw(2, None), strict=True):
         assert torch.equal(a.points, b.points)
         assert not torch.equal(a.points, c.points)
 
 
 def test_draws_differ_and_fresh_points_are_never_trained_on() -> None:
     assembly = solution("burgers1d").assembly
-    draws = [assembly.draw(k, None, None)[0].points for k in range(3)] + [assembly.fresh(60, 8)[0].points]
+    draws = [assembly.draw(k, None)[0].points for k in range(3)] + [assembly.fresh(60, 8)[0].points]
     seen = [{tuple(p) for p in points.tolist()} for points in draws]
     assert not any(a & b for k, a in enumerate(seen) for b in seen[:k])
 
@@ -269,15 +267,15 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
     rule = f"sampling.resample={{every=1, power={power}, floor={floor}}}"
     assembly = solution("burgers1d", rule, f"sampling.interior={n}").assembly
     theta = 2.0 * assembly.initial_theta()
-    plain = assembly.objective(assembly.draw(0, None, None))
-    drawn = assembly.draw(1, plain, theta)
+    plain = assembly.objective(assembly.draw(0, None))
+    drawn = assembly.draw(1, theta)
     assert [len(a) for a in drawn] == [len(a) for a in plain.samples]
     assert len({tuple(p) for p in drawn[0].points.tolist()}) == n
-    again = assembly.draw(1, plain, theta)
+    again = assembly.draw(1, theta)
     assert all(torch.equal(a.points, b.points) for a, b in zip(drawn, again, strict=True))
 
     def sizes(sample: Sample) -> np.ndarray:
-        others = assembly.draw(0, None, None)[1:]
+        others = assembly.draw(0, None)[1:]
         return assembly.objective([sample, *others]).magnitudes(theta)["burgers"].numpy()
 
     # numpy draws from the same candidates with the same density, one by one without replacement
@@ -292,7 +290,7 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
 
 def test_data_stay_where_they_were_measured() -> None:
     assembly = solution("burgers_inverse").assembly
-    first, second, fresh = assembly.draw(0, None, None), assembly.draw(1, None, None), assembly.fresh(50, 5)
+    first, second, fresh = assembly.draw(0, None), assembly.draw(1, None), assembly.fresh(50, 5)
     assert torch.equal(first[1].points, second[1].points)
     assert torch.equal(first[1].columns["u_measured"], fresh[1].columns["u_measured"])
     assert not torch.equal(first[0].points, second[0].points)

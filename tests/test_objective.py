@@ -80,7 +80,7 @@ def case(
     assembly = assemble(formulation, choose(formulation), 0, device or torch.device("cpu"), dtype)
     theta = assembly.initial_theta()
     noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return Case(assembly, assembly.objective(assembly.draw(0, None, None)), theta + 0.1 * noise.to(theta))
+    return Case(assembly, assembly.objective(assembly.draw(0, None)), theta + 0.1 * noise.to(theta))
 
 
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -22,9 +22,11 @@ T = TypeVar("T")
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
-INTERIOR: Mapping[int, int] = {1: 256, 2: 4096, 3: 8192}
+INTERIOR: Mapping[int, int] = {1: 512, 2: 4096, 3: 8192}
 """Interior points: several times the parameters, or the residual is interpolated and not solved. A
 linear problem, whose network is smaller, does with half."""
+INTERIOR_SHARE: Mapping[int, float] = {1: 1.0, 2: 0.75, 3: 0.5}
+"""Part of them by the number of equations at a point: each gives a residual of its own."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
@@ -99,9 +101,7 @@ def choose(formulation: Formulation, *, timed: bool = False) -> Choices:
     p = count_parameters(inputs, network.width, network.depth, len(problem.components))
     p += len(problem.parameters)
     stages = _stages(formulation, p, timed, reasons)
-    interior = problem.sampling.interior or _row(INTERIOR, d) // (2 if formulation.linear else 1)
-    if problem.sampling.interior is None:
-        reasons.append(f"{interior} interior points: {_coordinates(d)}, {_kind(formulation)}")
+    interior = problem.sampling.interior or _interior(formulation, reasons)
     return Choices(
         network=network,
         parameters=p,
@@ -129,12 +129,29 @@ def highest_order(formulation: Formulation) -> int:
     return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
 
 
-def _row(table: Mapping[int, T], d: int) -> T:
-    return table[min(d, max(table))]
+def _row(table: Mapping[int, T], k: int) -> T:
+    return table[min(k, max(table))]
 
 
 def _coordinates(d: int) -> str:
     return f"{d} coordinate" + ("s" if d > 1 else "")
+
+
+def _interior(formulation: Formulation, reasons: list[str]) -> int:
+    """Interior points by dimension, linearity and equations at a point."""
+    inside = [t.residual for t in formulation.conditions if t.region.labels == ("interior",) and not t.data]
+    equations = sum(
+        len(r.programs.outputs)
+        for r in inside
+        if any(not r.sites[site].replacements for site, _ in r.partials)
+    )
+    d = len(formulation.problem.coordinates)
+    count = _row(INTERIOR, d) * _row(INTERIOR_SHARE, max(1, equations)) / (2 if formulation.linear else 1)
+    plural = "s" if equations > 1 else ""
+    reasons.append(
+        f"{count:.0f} interior points: {_coordinates(d)}, {_kind(formulation)}, {equations} equation{plural}"
+    )
+    return int(count)
 
 
 def _kind(formulation: Formulation) -> str:
