@@ -45,6 +45,7 @@ constants = {{ nu = {nu} }}
 conditions.equation = {{ on = "interior", equation = "{equation}" }}
 network = {{ width = {width}, depth = {depth} }}
 sampling = {{ interior = {points} }}
+training = {{ weights = "plain" }}
 """
 
 
@@ -83,7 +84,7 @@ def assembly_of(case: Case) -> Assembly:
 def engine_step(assembly: Assembly, engine: str) -> Step:
     """A step by one of the program's engines."""
     chosen = replace(assembly, engine=ENGINES[engine](("u",), (0, 1)))
-    objective = chosen.objective(chosen.draw(0, None, None))
+    objective = chosen.objective(chosen.draw(0, None))
     theta = chosen.initial_theta()
     return lambda: objective.value_and_grad(theta)
 
@@ -96,7 +97,7 @@ def nested_step(assembly: Assembly, case: Case) -> Step:
         layers += [nn.Linear(sizes[k], sizes[k + 1], dtype=torch.float64), nn.Tanh()]
     model = nn.Sequential(*layers[:-1])
     nn.utils.vector_to_parameters(assembly.initial_theta(), model.parameters())
-    points = assembly.draw(0, None, None)[0].points.clone().requires_grad_()
+    points = assembly.draw(0, None)[0].points.clone().requires_grad_()
     weights = list(model.parameters())
 
     def gradient(values: Tensor) -> Tensor:

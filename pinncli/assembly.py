@@ -19,6 +19,7 @@ from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Features, Network
 from pinncli.objective import Objective, ParameterMap
 from pinncli.problem.defaults import Choices, FeatureNetwork, MlpNetwork
+from pinncli.problem.point_groups import point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
@@ -29,6 +30,12 @@ CANDIDATES = 4
 
 BLOCK_BYTES = 3 << 20
 """Working set of one layer of a block on a CPU: channels x width x points in float64."""
+
+JACOBIAN_BYTES = 1 << 26
+"""Largest Jacobian of a block of points held at a time."""
+
+BATCHED_POINTS = 64
+"""Points per block where a Jacobian is taken row by row, since every row then costs a pass over its block."""
 
 SCALE_POINTS = 256
 """Points at which the size of an equation's terms is looked for."""
@@ -84,14 +91,14 @@ class Assembly:
         """The objective of any groups, with this network and engine."""
         return Objective.of(self.network, self.engine, groups, samples, self.parameters, self.block)
 
-    def draw(self, number: int, objective: Objective | None, theta: Tensor | None) -> tuple[Sample, ...]:
+    def draw(self, number: int, theta: Tensor | None) -> tuple[Sample, ...]:
         """The points of draw `number`; after the first the interior follows the residual if asked to."""
         follow = self.resample is not None and self.resample.by == "residual"
         samples = []
         for k, region in enumerate(self.regions):
             if region.data is not None:
                 samples.append(region.data)
-            elif follow and objective is not None and theta is not None and not self.box.sides(region.labels):
+            elif follow and theta is not None and not self.box.sides(region.labels):
                 samples.append(self._by_residual(k, number, theta))
             else:
                 samples.append(self._sample(k, region.count, self.method, number))
@@ -157,17 +164,18 @@ def assemble(
         tuple(p.initial for p in problem.parameters.values()),
         tuple(p.bounds for p in problem.parameters.values()),
     )
+    engine = ENGINES[choices.engine](problem.components, lap_axes)
     return Assembly(
         formulation=formulation,
         box=box,
         network=network,
-        engine=ENGINES[choices.engine](problem.components, lap_axes),
+        engine=engine,
         groups=groups,
         regions=regions,
         parameters=parameters,
         method=choices.method,
         resample=choices.resample,
-        block=choices.block or _block(groups, network, device),
+        block=choices.block or _block(groups, network, engine, choices, device),
         seed=seed,
         device=device,
         dtype=dtype,
@@ -202,24 +210,14 @@ def _groups(
     formulation: Formulation, choices: Choices, box: Box, device: torch.device, dtype: torch.dtype
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
     """Conditions on the same points, in the order of the file."""
-    members: dict[tuple[object, ...], list[ConditionTerms]] = {}
     names = tuple(formulation.problem.coordinates)
-    for terms in formulation.conditions:
-        file = terms.data.file if terms.data else None
-        key = (terms.region.labels, terms.region.where, terms.points, file, _held(terms, names))
-        members.setdefault(key, []).append(terms)
     groups, regions = [], []
-    for (*_, held), together in members.items():
-        first = together[0]
-        count = first.points or (
-            choices.interior if first.region.labels == ("interior",) else choices.boundary
-        )
-        if not first.points and held:
-            count = 1 if held == names else choices.boundary
+    for together in point_groups(formulation, choices):
+        first, region = together.terms[0], together.region
+        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together.terms]
+        groups.append(Group.of("+".join(c.name for c in conditions), names, conditions))
         data = _data_sample(first, names, device, dtype) if first.data else None
-        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together]
-        groups.append(Group.of("+".join(t.name for t in together), names, conditions))
-        regions.append(Region(first.region.labels, first.region.where, count, data))
+        regions.append(Region(region.labels, region.where, together.each, data))
     return tuple(groups), tuple(regions)
 
 
@@ -236,12 +234,6 @@ def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
     extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
     return terms.weight / natural_scale(terms.residual, box.names, box.space, extents, sample, initial) ** 2
-
-
-def _held(terms: ConditionTerms, names: Sequence[str]) -> tuple[str, ...]:
-    """The coordinates held at every evaluation of an unknown, as `x` in u(x=0) = u(x=1)."""
-    sites = [{n for n, _ in terms.residual.sites[k].replacements} for k, _ in terms.residual.partials]
-    return tuple(name for name in names if sites and all(name in site for site in sites))
 
 
 def _data_sample(
@@ -264,9 +256,16 @@ def _predicate(program: Program | None, names: Sequence[str]) -> Predicate | Non
     return keep
 
 
-def _block(groups: Sequence[Group], network: Network, device: torch.device) -> int:
-    """Points per block: the cache on a CPU, plenty on an accelerator."""
-    if device.type != "cpu":
-        return 1 << 16
-    channels = max(len({(p.orders, p.laplacian) for p in wanted}) + 1 for g in groups for wanted in g.wanted)
-    return max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
+def _block(
+    groups: Sequence[Group], network: Network, engine: Engine, choices: Choices, device: torch.device
+) -> int:
+    """Points per block: the cache on a CPU, plenty on an accelerator, fewer where Jacobians are held."""
+    block = 1 << 16
+    if device.type == "cpu":
+        channels = max(len({(p.orders, p.laplacian) for p in w}) + 1 for g in groups for w in g.wanted)
+        block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
+    if all(stage.optimiser.kind != "lm" for stage in choices.stages):
+        return block
+    if not engine.records:
+        return BATCHED_POINTS
+    return max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))

@@ -66,31 +66,11 @@ def storage_order(space: Sequence[str], time: str | None) -> tuple[str, ...]:
     return (*((time,) if time else ()), *reversed(space))
 
 
-def interpolate(axes: Sequence[Array], values: Array, points: Array, width: int = 6) -> Array:
-    """Values (n,) at `points` (n, d) of a function given on a tensor grid (n_1, ..., n_d).
-
-    Local Lagrange interpolation of degree `width - 1` along each axis (Fornberg 1996, chapter 3);
-    exact at grid points.
-    """
-    result = np.zeros(len(points))
-    starts, weights = zip(*(_stencil(a, points[:, k], width) for k, a in enumerate(axes)), strict=True)
-    for offsets in np.ndindex(*(w.shape[1] for w in weights)):
-        where = tuple(start + o for start, o in zip(starts, offsets, strict=True))
-        factor = np.ones(len(points))
-        for w, o in zip(weights, offsets, strict=True):
-            factor = factor * w[:, o]
-        result += factor * values[where]
-    return result
-
-
-def _stencil(axis: Array, x: Array, width: int) -> tuple[NDArray[np.intp], Array]:
-    """First node (n,) and Lagrange weights (n, width) of the nodes around every x (n,)."""
-    width = min(width, len(axis))
-    start = np.clip(np.searchsorted(axis, x) - width // 2, 0, len(axis) - width)
-    nodes = axis[start[:, None] + np.arange(width)]
-    weights = np.ones((len(x), width))
-    for i in range(width):
-        for j in range(width):
-            if i != j:
-                weights[:, i] *= (x - nodes[:, j]) / (nodes[:, i] - nodes[:, j])
-    return start, weights
+def nodes(axis: Array, x: Array) -> NDArray[np.intp] | None:
+    """Where every x (n,) is on an increasing axis (k,); None where some x is no node, to rounding."""
+    after = np.clip(np.searchsorted(axis, x), 1, max(1, len(axis) - 1))
+    after = np.minimum(after, len(axis) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(x - axis[before] < axis[after] - x, before, after)
+    tolerance = 1e-9 * (axis[-1] - axis[0])
+    return nearest if bool((np.abs(axis[nearest] - x) <= tolerance).all()) else None

@@ -22,9 +22,6 @@ from pinncli.networks import Network
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
 
-JACOBIAN_BYTES = 1 << 26
-"""Largest Jacobian block held at a time."""
-
 GRAM_STRIPS = 4
 """Strips of the Gram matrix, which is symmetric."""
 
@@ -79,7 +76,6 @@ class Objective:
         block: int,
     ) -> Objective:
         """Cut the samples into blocks of at most `block` points."""
-        block = max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))
         factors = row_scales(groups, samples)
         blocks: list[Block] = []
         scales: list[tuple[tuple[float, ...], ...]] = []
@@ -155,6 +151,18 @@ class Objective:
             _add_lower(matrix, transposed)
         lower = matrix.tril(-1)
         return float(value), gradient, lower + lower.t() + torch.diag(matrix.diagonal())
+
+    def triangle(self, theta: Tensor) -> Tensor:
+        """R (p + 1, p + 1), upper triangular, with R^T R = [J r]^T [J r], by orthogonal transformations.
+
+        Block by block (Golub & Van Loan 2013, section 6.5.3): the condition number is that of J, the
+        memory that of one block.
+        """
+        upper = theta.new_zeros((self.size + 1, self.size + 1))
+        for r, transposed in self._jacobians(theta):
+            rows = torch.cat([transposed.t(), r.unsqueeze(1)], dim=1)
+            upper = torch.linalg.qr(torch.cat([upper, rows]), mode="r").R
+        return upper
 
     def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
         """J^T w (p,) for w (r,)."""
@@ -252,7 +260,9 @@ class Objective:
         leaf = theta.detach().requires_grad_()
         r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
         rows = []
-        for selected in torch.split(torch.eye(len(r), dtype=r.dtype, device=r.device), 64):
+        for start in range(0, len(r), 64):
+            selected = r.new_zeros((min(64, len(r) - start), len(r)))
+            selected.diagonal(start).fill_(1.0)
             (part,) = torch.autograd.grad(
                 r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
             )

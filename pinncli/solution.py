@@ -20,7 +20,7 @@ from pinncli.evaluation import (
     PointSet,
     errors,
     grid_points,
-    interpolate,
+    nodes,
     storage_order,
 )
 from pinncli.language.functions import NUMPY
@@ -34,6 +34,9 @@ FRESH_INTERIOR, FRESH_SIDE = 20_000, 2_000
 
 FRESH_ERRORS, ROUGH_ERRORS = 100_000, 5_000
 """Fresh points for errors against a formula, at the end and during training."""
+
+MAX_GRID_POINTS = 50_000_000
+"""Points of one grid: with a dozen fields, about 5 GB."""
 
 CHUNK = 4
 """Blocks of points evaluated at a time, so that memory does not grow with the grid."""
@@ -72,7 +75,11 @@ class Solution:
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def reference(self, points: Array) -> dict[str, Array]:
-        """The reference (n,) of every component that has one, by formula or by interpolation of its grid."""
+        """The reference (n,) of every component that is known at all of `points` (n, d).
+
+        A formula is known everywhere, a file at its own points only: a value interpolated between
+        them would pass its own error off as the solution's.
+        """
         formulation = self.assembly.formulation
         found = {
             name: _run(program, points, self.assembly.coordinates)
@@ -81,8 +88,10 @@ class Solution:
         data = formulation.reference
         if data is not None and data.gridded:
             axes = [data.coordinates[name] for name in self.assembly.coordinates]
+            places = [nodes(axis, points[:, k]) for k, axis in enumerate(axes)]
             for name, values in data.values.items():
-                found.setdefault(name, interpolate(axes, values, points))
+                if all(place is not None for place in places):
+                    found.setdefault(name, values[tuple(p for p in places if p is not None)])
         return found
 
     def errors(self) -> dict[str, Errors]:
@@ -94,7 +103,7 @@ class Solution:
         return max(e.rel_l2 for e in self._errors(*known).values())
 
     def error_points(self, count: int) -> tuple[Array, dict[str, Array]]:
-        """About `count` points (n, d) and the reference's components (n,) there."""
+        """`count` points (n, d), fewer where a file has fewer, and the reference's components (n,) there."""
         a = self.assembly
         data = a.formulation.reference
         if data is None:
@@ -103,8 +112,12 @@ class Solution:
         columns = [data.coordinates[name] for name in a.coordinates]
         points = grid_points(columns) if data.gridded else np.stack(columns, axis=1)
         values = {name: v.ravel() for name, v in data.values.items()}
-        stride = max(1, len(points) // max(count, 1)) if count < FRESH_ERRORS else 1
-        return points[::stride], {name: v[::stride] for name, v in values.items()}
+        if count < FRESH_ERRORS and count < len(
+            points
+        ):  # at random: a stride could keep to one plane of a grid
+            kept = np.sort(np.random.default_rng(0).choice(len(points), count, replace=False))
+            return points[kept], {name: v[kept] for name, v in values.items()}
+        return points, values
 
     def _errors(self, points: Array, reference: Mapping[str, Array]) -> dict[str, Errors]:
         values = self.components(points)
@@ -139,6 +152,11 @@ class Solution:
 
     def on_grid(self, grid: Mapping[str, int], at: Mapping[str, float] | None = None) -> FieldSet:
         """All fields on a uniform grid; a coordinate in `at` is held. Raises UsageError."""
+        count = math.prod(n for name, n in grid.items() if name not in (at or {}))
+        if count > MAX_GRID_POINTS:
+            raise UsageError(
+                f"a grid of {count:,} points: take at most {MAX_GRID_POINTS:,}, or hold one with --at"
+            )
         axes = {name: self._axis(name, grid, at or {}) for name in self.assembly.coordinates}
         order = storage_order([n for n in axes if n != self.problem.time], self.problem.time)
         points = grid_points([axes[name] for name in order])
@@ -203,7 +221,8 @@ class Solution:
     def _residual_maps(self, points: Array) -> dict[str, Array]:
         fields: dict[str, Array] = {}
         for group, region in zip(self.assembly.groups, self.assembly.regions, strict=True):
-            if region.labels != ("interior",) or region.data is not None or group.sites[0].replacements:
+            moved = all(site.replacements for site in group.sites)
+            if region.labels != ("interior",) or region.data is not None or moved:
                 continue
             outside = np.zeros(len(points), dtype=bool)
             if region.where is not None:
@@ -227,18 +246,23 @@ class Solution:
     def _tensor(self, points: Array) -> Tensor:
         return torch.tensor(points, dtype=self.assembly.dtype, device=self.assembly.device)
 
+    def _unknown_of(self, field: str) -> str:
+        """The unknown that a field is of: `h` of `error_h_real`, where `h` is complex."""
+        base = field.removeprefix("reference_").removeprefix("error_")
+        return base if base in self.problem.unknowns else base.removesuffix("_real").removesuffix("_imag")
+
     def _units(self, fields: Iterable[str]) -> dict[str, str]:
         units = {name: c.units for name, c in self.problem.coordinates.items()}
         for name in fields:
-            unknown = self.problem.unknowns.get(_unknown_of(name))
+            unknown = self.problem.unknowns.get(self._unknown_of(name))
             units[name] = unknown.units if unknown and not name.startswith("residual_") else "1"
         return units
 
     def _long_names(self, fields: Iterable[str]) -> dict[str, str]:
         names = {name: c.long_name or name for name, c in self.problem.coordinates.items()}
         for name in fields:
-            unknown = self.problem.unknowns.get(_unknown_of(name))
-            own = (unknown.long_name if unknown else "") or _unknown_of(name)
+            unknown = self.problem.unknowns.get(self._unknown_of(name))
+            own = (unknown.long_name if unknown else "") or self._unknown_of(name)
             kind = name.partition("_")[0]
             names[name] = {
                 "residual": f"residual of {name.removeprefix('residual_')}",
@@ -246,11 +270,6 @@ class Solution:
                 "error": f"error of {own}",
             }.get(kind, own)
         return names
-
-
-def _unknown_of(field: str) -> str:
-    base = field.removeprefix("reference_").removeprefix("error_")
-    return base.removesuffix("_real").removesuffix("_imag")
 
 
 def _part(name: str, k: int, count: int) -> str:

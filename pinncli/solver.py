@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from pinncli.assembly import Assembly, assemble
 from pinncli.device import choose_device, prepare_cpu
-from pinncli.errors import MemoryLimitError, OutputError, StorageError, UsageError
+from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
 from pinncli.optimisers import OPTIMISERS
 from pinncli.problem.defaults import Choices, FeatureNetwork, choose
 from pinncli.problem.formulation import formulate
@@ -91,7 +92,6 @@ def solve(
     tree = run.load_checkpoint()
     place, dtype = _place(options.device, options.precision)
     choices = choose(formulation, timed=options.max_time is not None)
-    tuning = 0.0
     if isinstance(choices.network, FeatureNetwork):
         network = choices.network
         found = (
@@ -99,17 +99,20 @@ def solve(
             if tree is None
             else decided(network, tree)
         )
-        tuning = time.monotonic() - began
         choices = choose(formulation, timed=options.max_time is not None, decided=found)
+    tuning = time.monotonic() - began
     assembly = assemble(formulation, choices, options.seed, place, dtype)
-    setup = _setup(assembly, choices, options)
+    prepare = partial(_setup, choices=choices, options=options)
+    setup = prepare(assembly)
     if tree is None:
         state = replace(start(setup, assembly.initial_theta()), elapsed=tuning)
     else:
+        _check_length(run, assembly, tree)
         state = tree_to_state(tree, setup.stages, assembly.device)
+        began -= state.elapsed  # a continued run counts the time of all its parts
     keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, choices.network)
-    status, state = yield from _train(setup, assembly, state, keeper, stop)
-    keeper.save(state, last=True)
+    status, state, assembly = yield from _train(prepare, assembly, state, keeper, stop)
+    keeper.save(state)
     outcome = _conclude(assembly, choices, options, state, status, run, began)
     run.finish(status, outcome.summary)
     return outcome
@@ -122,17 +125,29 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     """
     prepare_cpu()
     loaded = load_text(run.problem_text, run.manifest.name, str(run.folder / "problem.toml"), run.folder)
+    chosen = precision or str(run.manifest.options.get("precision", "float64"))
+    seed = int(run.manifest.options.get("seed") or 0)
     tree = run.load_checkpoint()
     if tree is None:
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
-    chosen = precision or str(run.manifest.options.get("precision", "float64"))
-    seed = int(run.manifest.options.get("seed") or 0)
     formulation = formulate(loaded)
     choices = choose(formulation)
     if isinstance(choices.network, FeatureNetwork):
         choices = choose(formulation, decided=decided(choices.network, tree))
     assembly = assemble(formulation, choices, seed, *_place(device, chosen))
+    _check_length(run, assembly, tree)
     return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
+
+
+def _check_length(run: Run, assembly: Assembly, tree: dict[str, Any]) -> None:
+    """The saved theta must be this network's. Raises CorruptError."""
+    mine = assembly.network.size + len(assembly.parameters.names)
+    if len(tree["theta"]) != mine:
+        raise CorruptError(
+            f"{run.folder}: the checkpoint holds {len(tree['theta'])} parameters, and this version "
+            f"of pinncli gives the problem {mine}: use the version that made the run, or solve it anew "
+            "with --force"
+        )
 
 
 def _place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
@@ -202,24 +217,22 @@ def _stages(choices: Choices) -> list[Stage]:
 
 
 def _train(
-    setup: Setup,
+    prepare: Callable[[Assembly], Setup],
     assembly: Assembly,
     state: LoopState,
     keeper: _Keeper,
     stop: Callable[[], str | None],
-) -> Generator[StepRecord, None, tuple[Status, LoopState]]:
-    """The loop, recorded and saved; out of memory makes the blocks smaller and goes on."""
+) -> Generator[StepRecord, None, tuple[Status, LoopState, Assembly]]:
+    """The loop, recorded and saved; out of memory makes the blocks of the assembly smaller and goes on."""
     while True:
-        loop = train(setup, state, stop)
+        loop = train(prepare(assembly), state, stop)
         try:
             while True:
                 try:
                     record, state = next(loop)
                 except StopIteration as end:
-                    ended: tuple[Status, LoopState] = end.value
-                    return ended
-                keeper.step(record, state)
-                yield record
+                    return *end.value, assembly
+                yield keeper.step(record, state)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -231,7 +244,6 @@ def _train(
                     "make the network smaller (--set network.width=...)"
                 ) from error
             assembly = replace(assembly, block=max(MIN_BLOCK, assembly.block // 2))
-            setup = replace(setup, objective=assembly.objective, draw=assembly.draw)
             if assembly.device.type == "cuda":
                 torch.cuda.empty_cache()
 
@@ -250,22 +262,24 @@ class _Keeper:
         self._due = time.monotonic() + every
         self._stage = -1
 
-    def step(self, record: StepRecord, state: LoopState) -> None:
-        """Append the record; save where it is time."""
+    def step(self, record: StepRecord, state: LoopState) -> StepRecord:
+        """Append the record and save where it is time; the record says so where saving failed."""
         self._run.append(asdict(record))
-        if self._stage not in (-1, state.stage) or time.monotonic() >= self._due:
-            self.save(state)
-        self._stage = state.stage
-
-    def save(self, state: LoopState, *, last: bool = False) -> None:
-        """Save a checkpoint; a failure is tried again later unless this is the `last` chance."""
+        changed, self._stage = self._stage not in (-1, state.stage), state.stage
+        if not changed and time.monotonic() < self._due:
+            return record
         try:
-            self._run.save_checkpoint(state_to_tree(state) | self._network)
-            self._due = time.monotonic() + self._every
-        except (StorageError, OutputError):
-            if last:
-                raise
+            self.save(state)
+        except (StorageError, OutputError) as failure:
             self._due = time.monotonic() + SAVE_RETRY_SECONDS
+            warning = f"not saved, tried again in {SAVE_RETRY_SECONDS:g} s: {failure}"
+            return replace(record, event="; ".join(filter(None, (record.event, warning))))
+        return record
+
+    def save(self, state: LoopState) -> None:
+        """Save a checkpoint. Raises StorageError, OutputError."""
+        self._run.save_checkpoint(state_to_tree(state) | self._network)
+        self._due = time.monotonic() + self._every
 
 
 def _conclude(

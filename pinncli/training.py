@@ -95,14 +95,14 @@ class Setup:
     """What the loop needs of its maker.
 
     `objective` builds the objective at given points; `draw` gives the points of a draw number,
-    which may look at the current objective and theta to put them where residuals are large;
+    which may look at the current theta to put them where residuals are large;
     `error` measures the solution where a reference is known; `parameters` reads the unknown
     numbers.
     """
 
     stages: Sequence[Stage]
     objective: Callable[[Sequence[Sample]], Objective]
-    draw: Callable[[int, Objective | None, Tensor | None], tuple[Sample, ...]]
+    draw: Callable[[int, Tensor | None], tuple[Sample, ...]]
     error: Callable[[Tensor], float | None]
     parameters: Callable[[Tensor], dict[str, float]]
     target: float | None = None
@@ -112,7 +112,7 @@ class Setup:
 
 def start(setup: Setup, theta: Tensor) -> LoopState:
     """The state before the first step."""
-    return LoopState(theta, setup.draw(0, None, None))
+    return LoopState(theta, setup.draw(0, None))
 
 
 def train(
@@ -243,7 +243,7 @@ def _record(
 def _redraw(
     setup: Setup, stage: Stage, objective: Objective, state: LoopState
 ) -> tuple[LoopState, Objective]:
-    points = setup.draw(state.draw + 1, objective, state.theta)
+    points = setup.draw(state.draw + 1, state.theta)
     objective = setup.objective(points)
     inner = stage.optimiser.refresh(objective, state.theta, state.optimiser)
     state = replace(

@@ -69,7 +69,7 @@ class Tuner:
     def _value(self, network: FeatureNetwork) -> float:
         choices = choose(self.formulation, decided=network)
         assembly = assemble(self.formulation, choices, self.seed, self.device, self.dtype)
-        objective = assembly.objective(assembly.draw(0, None, None))
+        objective = assembly.objective(assembly.draw(0, None))
         theta = assembly.initial_theta()
         state = self.optimiser.init(objective, theta)
         for _ in range(1 if self.formulation.linear else STEPS):

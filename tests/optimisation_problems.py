@@ -41,6 +41,11 @@ class LeastSquares:
         self.calls.append("jacobian")
         return self.rows(theta), torch.func.jacrev(self.rows)(theta)
 
+    def triangle(self, theta: Tensor) -> Tensor:
+        """R of [J r]."""
+        r, jacobian = self.residual_and_jacobian(theta)
+        return torch.linalg.qr(torch.cat([jacobian, r.unsqueeze(1)], dim=1), mode="r").R
+
     def gram(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:
         self.calls.append("gram")
         r, jacobian = self.rows(theta), torch.func.jacrev(self.rows)(theta)

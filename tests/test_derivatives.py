@@ -14,12 +14,12 @@ from sympy.functions.combinatorial.numbers import stirling
 from torch import Tensor
 from torch.nn import functional
 
-from pinncli.derivatives import ENGINES, MAX_ORDER, Engine, Reverse, Taylor
+from pinncli.derivatives import ENGINES, Engine, Reverse, Taylor
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import RULES, Jet
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.derivatives.taylor import jacobian_columns
-from pinncli.language.partials import MultiIndex, Partial
+from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
 from pinncli.networks import MLP, Features
 from pinncli.networks.mlp import ACTIVATIONS
 
@@ -367,6 +367,27 @@ def test_a_network_of_every_operation(fused: bool) -> None:
     (gradient,) = torch.autograd.grad(total(found), leaf)
     assert all(close(found[p], exact[p], 1e-10) for p in wanted)
     assert close(gradient, exact_gradient, 1e-10)
+
+
+def from_coordinates(theta: Tensor, x: Any) -> Any:
+    """Affine jets met by every operation that they do and do not keep affine."""
+    y = functional.linear(0.5 * x - theta[:2], theta[2:8].view(3, 2), theta[8:11])
+    mixed = torch.cat([x, -y, torch.sin(y)], dim=1)
+    bent = torch.cat([y[:, :2] * x, y[:, 1:2] + torch.exp(y[:, :1]), torch.tanh(y[:, 2:]) - y[:, :1]], dim=1)
+    return functional.linear(torch.cat([mixed, bent, 1.0 - (y + y)], dim=1), theta[11:26].view(1, 15))
+
+
+def test_affine_jets_mix_with_dense_ones() -> None:
+    theta = torch.linspace(-0.9, 1.1, 26, dtype=torch.float64).requires_grad_()
+    x = torch.rand((7, 2), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    wanted = [Partial("u", alpha) for alpha in orders_up_to(4, 2)] + [Partial("u", (0, 0), laplacian=True)]
+    mine = Taylor(("u",), (0, 1)).partials(from_coordinates, theta, x, wanted)
+    theirs = Reverse(("u",), (0, 1)).partials(from_coordinates, theta, x, wanted)
+    for partial in wanted:
+        assert close(mine[partial], theirs[partial]), partial
+    (gradient,) = torch.autograd.grad(total(mine), theta)
+    (expected,) = torch.autograd.grad(total(theirs), theta)
+    assert close(gradient, expected)
 
 
 def test_a_jet_has_the_shape_of_its_value_and_refuses_what_it_does_not_know() -> None:

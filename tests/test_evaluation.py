@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pinncli.assembly import assemble
 from pinncli.errors import UsageError
-from pinncli.evaluation import Errors, errors, grid_points, interpolate, storage_order
+from pinncli.evaluation import Errors, errors, grid_points, nodes, storage_order
 from pinncli.geometry import SAMPLERS
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
@@ -48,50 +48,22 @@ def test_errors_of_float32_values_are_taken_in_float64() -> None:
     assert errors(np.array([1.0, 2.0], dtype=np.float32), reference).max_abs == pytest.approx(1e-9, rel=1e-6)
 
 
-# --- interpolation ---------------------------------------------------------------------------------
-
-coefficients = st.lists(st.floats(-2, 2), min_size=6, max_size=6)
+# --- nodes -----------------------------------------------------------------------------------------
 
 
-@given(a=coefficients, b=coefficients, seed=st.integers(0, 100))
-def test_interpolation_is_exact_for_polynomials_of_degree_5(
-    a: list[float], b: list[float], seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    x = np.sort(rng.uniform(-1, 1, 9)) + np.linspace(0, 1, 9)  # uneven, no two the same
-    y = np.linspace(0, 2, 7)
-    values = np.polyval(a, x)[:, None] * np.polyval(b, y)[None, :]
-    points = np.stack([rng.uniform(x[0], x[-1], 20), rng.uniform(y[0], y[-1], 20)], axis=1)
-    expected = np.polyval(a, points[:, 0]) * np.polyval(b, points[:, 1])
-    scale = 1.0 + np.abs(values).max()
-    np.testing.assert_allclose(interpolate([x, y], values, points), expected, atol=1e-9 * scale)
+@given(places=st.lists(st.integers(0, 40), min_size=1, max_size=20), seed=st.integers(0, 100))
+def test_nodes_are_found_on_any_axis(places: list[int], seed: int) -> None:
+    axis = np.cumsum(np.random.default_rng(seed).uniform(0.01, 1.0, 41)) - 3.0
+    found = nodes(axis, axis[places] * (1.0 + 1e-14))
+    assert found is not None
+    assert found.tolist() == places
 
 
-def test_interpolation_is_not_exact_for_degree_6() -> None:
-    x, points = np.linspace(-1, 1, 9), np.array([[0.05], [0.7]])
-    assert np.abs(interpolate([x], x**6, points) - points[:, 0] ** 6).min() > 1e-6
-
-
-def test_interpolation_converges_with_order_6() -> None:
-    points = np.random.default_rng(0).uniform(0, 1, (200, 1))
-    found = []
-    for n in (21, 41):
-        x = np.linspace(0, 1, n)
-        found.append(np.abs(interpolate([x], np.sin(6 * x), points) - np.sin(6 * points[:, 0])).max())
-    assert found[0] / found[1] > 2**5
-
-
-def test_interpolation_gives_the_values_at_the_nodes() -> None:
-    axes = [np.linspace(0, 1, 8), np.array([0.0, 0.3, 0.4, 2.0]), np.array([1.0, 5.0])]
-    values = np.random.default_rng(1).normal(size=(8, 4, 2))
-    np.testing.assert_allclose(interpolate(axes, values, grid_points(axes)), values.ravel(), atol=1e-13)
-
-
-def test_interpolation_looks_at_the_nodes_around_the_point() -> None:
-    x = np.linspace(0, 1, 41)
-    values = np.where(x < 0.5, 0.0, 1.0)  # a jump between nodes 19 and 20
-    points = np.array([[x[16]], [x[17] - 1e-3], [x[22] + 1e-3], [0.0], [1.0]])
-    np.testing.assert_allclose(interpolate([x], values, points), [0, 0, 1, 0, 1], atol=1e-14)
+def test_what_is_between_the_nodes_is_not_found() -> None:
+    axis = np.linspace(0.0, 1.0, 11)
+    assert nodes(axis, np.array([0.1, 0.15])) is None
+    assert nodes(axis, np.array([0.5, 1.0 + 1e-6])) is None
+    assert nodes(axis, np.array([-1e-6])) is None
 
 
 # --- grids -----------------------------------------------------------------------------------------
@@ -198,7 +170,7 @@ def test_errors_are_against_the_formula_at_fresh_points() -> None:
     points, known = s.error_points(5000)
     assert points.shape == (5000, 2)
     assert not {tuple(p) for p in points.tolist()} & {
-        tuple(p) for p in s.assembly.draw(0, None, None)[0].points.tolist()
+        tuple(p) for p in s.assembly.draw(0, None)[0].points.tolist()
     }
     np.testing.assert_allclose(
         known["u"], np.exp(-0.1 * np.pi**2 * points[:, 1]) * np.sin(np.pi * points[:, 0]), atol=1e-14
@@ -206,9 +178,36 @@ def test_errors_are_against_the_formula_at_fresh_points() -> None:
     assert s.error_on((points, known)) == pytest.approx(s.errors()["u"].rel_l2, rel=0.05)
 
 
+def test_some_points_of_a_gridded_reference_cover_all_of_it() -> None:
+    s = solution("allen_cahn")
+    everything, values = s.error_points(10**9)
+    points, known = s.error_points(len(everything) // len(np.unique(everything[:, 1])))
+    for axis in (0, 1):  # a stride would keep to one time
+        ends = everything[:, axis].min(), everything[:, axis].max()
+        assert (points[:, axis].min(), points[:, axis].max()) == pytest.approx(ends, abs=0.05 * np.ptp(ends))
+    where = {tuple(p): v for p, v in zip(everything.tolist(), values["u"], strict=True)}
+    assert [where[tuple(p)] for p in points.tolist()] == known["u"].tolist()
+
+
+def test_an_equation_that_also_looks_elsewhere_has_a_residual_map() -> None:
+    text = """
+    title = "Heat lost by what the wall feels"
+    unknowns = ["u"]
+    coordinates = { x = [0, 1] }
+    [conditions]
+    heat = { equation = "u(x=0) + d(u, x)(x=1) = u_xx" }
+    ends = { equation = "u(x=0) = u(x=1)" }
+    """
+    formulation = formulate(load_text(text, "p", "p.toml", Path()))
+    made = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
+    fields = Solution(made, made.initial_theta()).on_grid({"x": 5}).fields
+    assert "residual_heat" in fields
+    assert "residual_ends" not in fields
+
+
 def test_residuals_are_reported_at_fresh_and_at_training_points() -> None:
     s = solution("heat1d")
-    trained = s.assembly.draw(0, None, None)
+    trained = s.assembly.draw(0, None)
     found = s.residuals(trained)
     assert set(found) == {"heat", "initial", "walls"}
     rows = s.assembly.objective(trained).condition_rows(s.theta)
@@ -241,7 +240,7 @@ def test_a_residual_map_is_blank_where_the_condition_does_not_hold() -> None:
     upper = np.broadcast_to(fields.coordinates["y"][:, None] > 0.5, (6, 4))
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_inner"]), ~upper)
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_outer"]), upper)
-    assert bool((assembly.draw(0, None, None)[0].points[:, 1] > 0.5).all())
+    assert bool((assembly.draw(0, None)[0].points[:, 1] > 0.5).all())
 
 
 # --- assembly --------------------------------------------------------------------------------------
@@ -251,16 +250,14 @@ def test_everything_follows_from_the_seed() -> None:
     first, again, other = (solution("burgers1d", seed=k).assembly for k in (3, 3, 4))
     assert torch.equal(first.initial_theta(), again.initial_theta())
     assert not torch.equal(first.initial_theta(), other.initial_theta())
-    for a, b, c in zip(
-        first.draw(2, None, None), again.draw(2, None, None), other.draw(2, None, None), strict=True
-    ):
+    for a, b, c in zip(first.draw(2, None), again.draw(2, None), other.draw(2, None), strict=True):
         assert torch.equal(a.points, b.points)
         assert not torch.equal(a.points, c.points)
 
 
 def test_draws_differ_and_fresh_points_are_never_trained_on() -> None:
     assembly = solution("burgers1d").assembly
-    draws = [assembly.draw(k, None, None)[0].points for k in range(3)] + [assembly.fresh(60, 8)[0].points]
+    draws = [assembly.draw(k, None)[0].points for k in range(3)] + [assembly.fresh(60, 8)[0].points]
     seen = [{tuple(p) for p in points.tolist()} for points in draws]
     assert not any(a & b for k, a in enumerate(seen) for b in seen[:k])
 
@@ -270,15 +267,15 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
     rule = f"sampling.resample={{every=1, power={power}, floor={floor}}}"
     assembly = solution("burgers1d", rule, f"sampling.interior={n}").assembly
     theta = 2.0 * assembly.initial_theta()
-    plain = assembly.objective(assembly.draw(0, None, None))
-    drawn = assembly.draw(1, plain, theta)
+    plain = assembly.objective(assembly.draw(0, None))
+    drawn = assembly.draw(1, theta)
     assert [len(a) for a in drawn] == [len(a) for a in plain.samples]
     assert len({tuple(p) for p in drawn[0].points.tolist()}) == n
-    again = assembly.draw(1, plain, theta)
+    again = assembly.draw(1, theta)
     assert all(torch.equal(a.points, b.points) for a, b in zip(drawn, again, strict=True))
 
     def sizes(sample: Sample) -> np.ndarray:
-        others = assembly.draw(0, None, None)[1:]
+        others = assembly.draw(0, None)[1:]
         return assembly.objective([sample, *others]).magnitudes(theta)["burgers"].numpy()
 
     # numpy draws from the same candidates with the same density, one by one without replacement
@@ -293,7 +290,7 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
 
 def test_data_stay_where_they_were_measured() -> None:
     assembly = solution("burgers_inverse").assembly
-    first, second, fresh = assembly.draw(0, None, None), assembly.draw(1, None, None), assembly.fresh(50, 5)
+    first, second, fresh = assembly.draw(0, None), assembly.draw(1, None), assembly.fresh(50, 5)
     assert torch.equal(first[1].points, second[1].points)
     assert torch.equal(first[1].columns["u_measured"], fresh[1].columns["u_measured"])
     assert not torch.equal(first[0].points, second[0].points)

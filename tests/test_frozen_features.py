@@ -273,11 +273,13 @@ def write(text: str, network: str) -> str:
     return "./p.toml"
 
 
-def test_a_nonlinear_problem_with_an_unknown_parameter(solve: Callable[..., Any]) -> None:
-    """u_t = -k u^2 from 1 to 1/3: k = 2, u = 1/(1 + 2 t)."""
-    summary = solve(write(DECAY, "width = 60"))
-    assert error_of(summary) < 1e-6
-    assert summary["estimates"]["k"] == pytest.approx(2.0, abs=1e-5)
+def test_a_nonlinear_problem_is_refused(tmp_path: Path) -> None:
+    text = DECAY + "[network]\nkind = 'features'\n"
+    (finding,) = check(load_text(text, "decay", "decay.toml", tmp_path)).errors
+    assert (
+        finding.message == "frozen features cannot solve this yet: an equation is not linear in the unknowns"
+    )
+    assert finding.hint == 'take kind = "mlp"'
 
 
 def test_a_complex_unknown_with_a_periodic_coordinate(solve: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pinncli.errors import ProblemError
 from pinncli.problem.defaults import LM_PARAMETERS, choose, count_parameters
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
@@ -32,17 +33,19 @@ def planned(formulation: Formulation) -> Plan:
     return derive_plan(formulation, choose(formulation))
 
 
+SLOPES = "d(u, x)(x=-1) = d(u, x)(x=1)"
 PAIRS = {
-    "values": (['u(x=-1) = u(x=1)'], ("x",)),
-    "the other way round, times two": (["2*u(x=1) - 2*u(x=-1) = 0"], ("x",)),
-    "numbers that come out at the ends": (["u(x=-2/2) = u(x=cos(0))"], ("x",)),
+    "values and slopes": (["u(x=-1) = u(x=1)", SLOPES], ("x",)),
+    "the other way round, times two": (["2*u(x=1) - 2*u(x=-1) = 0", SLOPES], ("x",)),
+    "numbers that come out at the ends": (["u(x=-2/2) = u(x=cos(0))", SLOPES], ("x",)),
+    "values only, which allow a kink": (["u(x=-1) = u(x=1)"], ()),
     "in time": (["u(t=0) = u(t=1)"], ("t",)),
     "derivative only": (["d(u, x)(x=-1) = d(u, x)(x=1)"], ()),
-    "opposite": (["u(x=-1) = -u(x=1)"], ()),
-    "with a jump": (["u(x=-1) = u(x=1) + 1"], ()),
-    "part of the range": (["u(x=-1) = u(x=0)"], ()),
-    "different derivatives": (["u(x=-1) = d(u, x)(x=1)"], ()),
-    "moved along": (["u(x=-1, t=0) = u(x=1, t=0)"], ()),
+    "opposite": (["u(x=-1) = -u(x=1)", SLOPES], ()),
+    "with a jump": (["u(x=-1) = u(x=1) + 1", SLOPES], ()),
+    "part of the range": (["u(x=-1) = u(x=0)", SLOPES], ()),
+    "different derivatives": (["u(x=-1) = d(u, x)(x=1)", SLOPES], ()),
+    "moved along": (["u(x=-1, t=0) = u(x=1, t=0)", SLOPES], ()),
 }  # fmt: skip
 
 
@@ -52,6 +55,12 @@ def test_periodic_coordinates(case: str) -> None:
     lines = [f'c{k} = {{ equation = "{equation}" }}\n' for k, equation in enumerate(equations)]
     text = STRIP + 'p = { equation = "u_t = u_xx" }\n' + "".join(lines)
     assert formulated(text).periodic == expected
+
+
+@pytest.mark.parametrize("region", ['on = "t-"', 'where = "t > 0.5"'])
+def test_a_match_on_part_of_the_domain_is_not_periodic(region: str) -> None:
+    pairs = [f'c{k} = {{ {region}, equation = "{e}" }}\n' for k, e in enumerate(["u(x=-1) = u(x=1)", SLOPES])]
+    assert formulated(STRIP + 'p = { equation = "u_t = u_xx" }\n' + "".join(pairs)).periodic == ()
 
 
 def test_every_component_must_be_periodic() -> None:
@@ -202,3 +211,11 @@ def test_embedding_and_parameters_are_counted() -> None:
 def test_high_orders_are_left_to_the_reverse_engine() -> None:
     text = STRIP + 'p = { equation = "d(u, x, x, x, x, x, x, x) = u_t" }\n'
     assert choose(formulated(text)).engine == "reverse"
+
+
+def test_an_unknown_is_no_part_of_a_complex_one() -> None:
+    text = (
+        STRIP.replace('["u"]', '{ h = { kind = "complex" }, h_real = {} }') + 'c = { equation = "h = 0" }\n'
+    )
+    with pytest.raises(ProblemError, match="'h_real' is already the name of a part of a complex unknown"):
+        formulated(text)

@@ -172,7 +172,7 @@ def test_a_loop_takes_all_its_steps_and_records_each(assembly: Assembly) -> None
     assert [r.step for r in result.records] == list(range(1, 15))
     assert [r.stage for r in result.records] == [0] * 10 + [1] * 4
     assert [r.elapsed for r in result.records] == sorted(r.elapsed for r in result.records)
-    objective = assembly.objective(assembly.draw(0, None, None))
+    objective = assembly.objective(assembly.draw(0, None))
     for record, state in zip(result.records, result.states, strict=True):
         assert record.value == objective.value(state.theta)
         assert record.parameters == assembly.values(state.theta)
@@ -320,9 +320,9 @@ def test_points_are_redrawn_on_time_and_the_optimiser_is_told(assembly: Assembly
     made = setup(assembly, stage(optimiser, 8, redraw=4), stage(Descent(), 3, redraw=2))
     numbers: list[int] = []
 
-    def draw(number: int, objective: Any, theta: Tensor | None) -> tuple[Sample, ...]:
+    def draw(number: int, theta: Tensor | None) -> tuple[Sample, ...]:
         numbers.append(number)
-        return made.draw(number, objective, theta)
+        return made.draw(number, theta)
 
     watched = replace(made, draw=draw)
     result = run(watched, begin(watched, assembly))

@@ -140,7 +140,7 @@ def render(progress: Progress, unicode: bool = True) -> RenderableType:
     head.append(f"  {progress.optimiser}", style="cyan")
     if len(plan.stages) > 1:
         head.append(f"  stage {progress.stage + 1}/{len(plan.stages)}")
-    head.append(f"  step {progress.step}/{plan.steps}")
+    head.append(f"  {progress.position}")
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=1.0, completed=progress.fraction, width=30), f"{100 * progress.fraction:.0f} %"

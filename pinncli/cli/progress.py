@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _RATE_WINDOW = 5.0
 """Seconds over which steps per second are measured."""
+_MANY_STEPS = 1_000_000
+"""A total from here on says nothing: the time or the progress ends such a run."""
 _TRACE = 160
 """Kept values of the loss trace; every other one is dropped when it is full."""
 
@@ -54,6 +56,12 @@ class Progress:
     trace_every: int = 1
     marks: tuple[tuple[float, int], ...] = ()
     """Recent (elapsed, step), oldest first, from which the rate is taken."""
+
+    @property
+    def position(self) -> str:
+        """`step 45/300`, or `step 45` where the time ends the run and not the steps."""
+        many = self.plan.steps >= _MANY_STEPS
+        return f"step {self.step}" if many else f"step {self.step}/{self.plan.steps}"
 
     @property
     def rate(self) -> float | None:
@@ -113,7 +121,7 @@ def advance(progress: Progress, record: StepRecord) -> Progress:
 
 def line(progress: Progress) -> str:
     """One plain line for a log: `step 1200/2000  ssbroyden  loss 2.3e-07  ...`."""
-    parts = [f"step {progress.step}/{progress.plan.steps}", progress.optimiser, f"loss {progress.loss:.2e}"]
+    parts = [progress.position, progress.optimiser, f"loss {progress.loss:.2e}"]
     if progress.error is not None:
         parts.append(f"error {progress.error:.2e}")
     parts += [f"{name} {value:.6g}" for name, value in progress.parameters.items()]

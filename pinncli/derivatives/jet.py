@@ -87,12 +87,12 @@ class Jet:
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         rule = RULES.get(func)
-        if rule is None:
+        if rule is None or any(t is not Jet for t in types):
             return NotImplemented
         return rule(*args, **(kwargs or {}))
 
     def __add__(self, other: Jet | Tensor | float) -> Jet:
-        return _add(self, other)
+        return _add(self, other) if isinstance(other, Jet | Tensor | float | int) else NotImplemented
 
     __radd__ = __add__
 
@@ -100,13 +100,13 @@ class Jet:
         return self._like(-self.channels)
 
     def __sub__(self, other: Jet | Tensor | float) -> Jet:
-        return _add(self, -other)
+        return _add(self, -other) if isinstance(other, Jet | Tensor | float | int) else NotImplemented
 
     def __rsub__(self, other: Tensor | float) -> Jet:
         return _add(-self, other)
 
     def __mul__(self, other: Jet | Tensor | float) -> Jet:
-        return _multiply(self, other)
+        return _multiply(self, other) if isinstance(other, Jet | Tensor | float | int) else NotImplemented
 
     __rmul__ = __mul__
 

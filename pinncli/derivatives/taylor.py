@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pinncli.derivatives.affine import AffineJet
 from pinncli.derivatives.base import NetworkFunction
 from pinncli.derivatives.jet import Jet, LinearRecord, Tape
 from pinncli.derivatives.jet_index import jet_index
@@ -61,7 +62,11 @@ class Taylor:
         tape: Tape | None,
     ) -> dict[Partial, Tensor]:
         index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
-        jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))
+        if self.fused and tape is None:
+            jet = network(theta, AffineJet.coordinates(points, index))
+            jet = jet.dense() if isinstance(jet, AffineJet) else jet
+        else:  # every channel of every layer, for the tape or to be differentiated again
+            jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))
         return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
 
 

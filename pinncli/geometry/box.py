@@ -14,7 +14,8 @@ from pinncli.geometry.samplers import Sampler, stream_seed
 Predicate = Callable[[Tensor], Tensor]
 """Points (n, d) to booleans (n,): the part of a region that `where` keeps."""
 
-MAX_REJECTION_ROUNDS = 64
+MAX_ENLARGEMENTS = 8
+"""How often more points are proposed, twice as many each time, where `where` keeps too few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +82,23 @@ class Box:
         stream = "interior" if side is None else f"{self.names[side[0]]}{side[1]}"
         if side is not None and len(self.names) == 1:
             count = 1
-        kept: list[Tensor] = []
-        total = 0
-        for attempt in range(MAX_REJECTION_ROUNDS):
-            points = self._place(side, count, sampler, stream_seed(seed, draw, f"{stream}/{attempt}"))
+        asked, kept = count, 0
+        for attempt in range(MAX_ENLARGEMENTS):  # one larger set each time, since a grid is not independent
+            points = self._place(side, asked, sampler, stream_seed(seed, draw, f"{stream}/{attempt}"))
             if where is not None:
                 points = points[where(points)]
-            kept.append(points)
-            total += len(points)
-            if total >= count:
-                points = torch.cat(kept)[:count]
+            kept = len(points)
+            if kept >= count:
+                points = points[:count]
                 normals = torch.zeros_like(points)
                 if side is not None:
                     normals[:, side[0]] = float(side[1])
                 return Points(points, normals)
+            asked *= 2
         region = (
             "the interior" if side is None else f"side {self.names[side[0]]}{'+' if side[1] > 0 else '-'}"
         )
-        raise ProblemError(
-            f"`where` keeps almost no point of {region}: {total} of {MAX_REJECTION_ROUNDS * count}"
-        )
+        raise ProblemError(f"`where` keeps almost no point of {region}: {kept} of {asked // 2}")
 
     def _place(self, side: tuple[int, int] | None, count: int, sampler: Sampler, seed: int) -> Tensor:
         low = torch.tensor(self.low, dtype=torch.float64)

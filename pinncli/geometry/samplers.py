@@ -41,13 +41,13 @@ def sobol(n: int, dimension: int, seed: int) -> Tensor:
     return points.clamp(2.0**-40, 1.0 - 2.0**-40)
 
 
-def grid(n: int, dimension: int, seed: int) -> Tensor:  # noqa: ARG001  (a grid has nothing random)
-    """Cell centres of the coarsest regular grid of at least n cells, thinned evenly to n."""
+def grid(n: int, dimension: int, seed: int) -> Tensor:
+    """Cell centres of the coarsest regular grid of at least n cells, thinned evenly to n, in random order."""
     side = math.ceil(round(n ** (1.0 / dimension), 9))
     axis = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     cells = torch.cartesian_prod(*[axis] * dimension).view(-1, dimension)
     keep = torch.linspace(0, len(cells) - 1, n, dtype=torch.float64).round().long()
-    return cells[keep]
+    return cells[keep[torch.randperm(n, generator=torch.Generator().manual_seed(seed))]]
 
 
 SAMPLERS: dict[str, Sampler] = {"uniform": uniform, "latin": latin, "sobol": sobol, "grid": grid}

@@ -8,6 +8,9 @@ from itertools import product
 
 MultiIndex = tuple[int, ...]
 
+MAX_ORDER = 6
+"""Highest total order of differentiation that every engine is tested to."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partial:

@@ -50,8 +50,12 @@ class Objective(Protocol):
         """r (n,)."""
         ...
 
+    def triangle(self, theta: Tensor) -> Tensor:
+        """Upper triangular R (p + 1, p + 1) with R^T R = [J r]^T [J r], never formed as that product."""
+        ...
+
     def residual_and_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """r (n,) and J (n, p)."""
+        """r (n,) and J (n, p), in memory at once."""
         ...
 
     def gram(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:

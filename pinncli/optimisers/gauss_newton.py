@@ -156,10 +156,10 @@ class OrthogonalModel:
 
     @classmethod
     def of(cls, objective: Objective, theta: Tensor) -> OrthogonalModel:
-        """J and r from the objective, in memory at once."""
-        r, jacobian = objective.residual_and_jacobian(theta)
-        triangle = torch.linalg.qr(torch.cat([jacobian, r.unsqueeze(1)], dim=1), mode="r").R
-        return cls(jacobian.t() @ r, _scale(jacobian.square().sum(dim=0)), triangle)
+        """The triangle from the objective; J'r and the diagonal of J'J are read off it."""
+        triangle = objective.triangle(theta)
+        jacobian, right = triangle[:, :-1], triangle[:, -1]
+        return cls(jacobian.t() @ right, _scale(jacobian.square().sum(dim=0)), triangle)
 
     def damped(self, damping: float) -> Damped | None:
         """By triangularising [R; sqrt(lambda D)]; None where the triangle is singular."""
@@ -187,6 +187,8 @@ def _search(
     objective: Objective, theta: Tensor, r: Tensor, value: float, model: Model, damping: float
 ) -> Tried:
     """Raise the damping until the step decreases the value or the decrease drowns in rounding."""
+    if not bool(model.gradient.any()):
+        return Tried(None, value, damping, 0, "converged")
     eps = torch.finfo(theta.dtype).eps
     damping, growth, evaluations = max(damping, eps * eps), 2.0, 0
     for _ in range(MAX_TRIALS):

@@ -90,11 +90,12 @@ def two_loops(state: LbfgsState) -> Tensor:
 
 
 def _learn(state: LbfgsState, start: Point, descent: Descent, trial: Trial) -> LbfgsState:
-    """Store the pair of a step, in place. A pair without usable curvature is left out."""
+    """Store the pair of a step, in place. A pair without curvature, or that underflows, is left out."""
     s = trial.step * descent.direction
     y = trial.point.gradient - start.gradient
     sy, yy, ss = torch.stack([s.dot(y), y.dot(y), s.dot(s)]).tolist()
-    if not sy > torch.finfo(s.dtype).eps * math.sqrt(ss * yy):
+    limits = torch.finfo(s.dtype)
+    if not (sy > limits.eps * math.sqrt(ss * yy) and min(sy, yy) > limits.tiny):
         return state
     row = state.count % len(state.inverse)
     state.steps[row] = s

@@ -94,13 +94,15 @@ def _reset(H: Tensor) -> None:
 def _learn(kind: Kind, H: Tensor, learnt: bool, start: Point, descent: Descent, trial: Trial) -> bool:
     """Take the step's curvature into H, in place; whether H has learnt anything so far.
 
-    A pair without usable curvature is left out. H that has lost positive definiteness is reset.
+    A pair without usable curvature, or that underflows, is left out. H that has lost positive
+    definiteness is reset.
     """
     s = trial.step * descent.direction
     y = trial.point.gradient - start.gradient
     u = H @ y
     sy, yy, yu, ss, sg = torch.stack([s.dot(y), y.dot(y), y.dot(u), s.dot(s), s.dot(start.gradient)]).tolist()
-    if not sy > torch.finfo(H.dtype).eps * math.sqrt(ss * yy):
+    limits = torch.finfo(H.dtype)
+    if not (sy > limits.eps * math.sqrt(ss * yy) and min(sy, yy) > limits.tiny):
         return learnt
     if not yu > 0.0:
         _reset(H)
@@ -123,9 +125,10 @@ def coefficients(kind: Kind, b: float, h: float, n: int) -> tuple[float, float]:
     if kind == "ssbfgs":
         return shrink, 1.0
     a = max(b * h - 1.0, torch.finfo(torch.float64).eps)  # Cauchy-Schwarz: not negative but for rounding
-    low = min(1.0, h * (1.0 - math.sqrt(a / (1.0 + a))))
+    # 1 - sqrt(a/(1 + a)) and, at the lower bound of theta, sigma = low: both without cancellation
+    low = min(1.0, h / ((1.0 + a) * (1.0 + math.sqrt(a / (1.0 + a)))))
     theta = max((low - 1.0) / a, min(1.0 / low, (1.0 - b) / b))
-    sigma = 1.0 + theta * a
+    sigma = max(1.0 + theta * a, low)
     root = sigma ** (1.0 / (1.0 - max(n, 2)))
     tau = min(shrink * root, sigma) if theta <= 0.0 else shrink * min(root, 1.0 / theta)
     return tau, (1.0 - theta) / sigma

@@ -70,7 +70,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_use(loaded, formulation),
         *_check_data(formulation, source),
         *_check_reference(formulation, source),
-        *_check_patches(formulation, source),
+        *_check_features(formulation, source),
     ]
     findings.sort(key=lambda d: (d.line, d.column))
     return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)
@@ -98,13 +98,16 @@ def _check_sizes(plan: Plan, source: SourceMap, allow_large: bool) -> list[Diagn
     return [source.diagnose(path, message, hint=hint)]
 
 
-def _check_patches(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
-    """Patches are along coordinates that exist and are not periodic."""
+def _check_features(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """Frozen features solve linear problems; patches are along coordinates that exist, not periodic."""
     settings, coordinates = formulation.problem.network, formulation.problem.coordinates
-    if not isinstance(settings, FeatureSettings) or settings.patches is None:
+    if not isinstance(settings, FeatureSettings):
         return []
     findings = []
-    for name, count in settings.patches.items():
+    if not formulation.linear:
+        message = "frozen features cannot solve this yet: an equation is not linear in the unknowns"
+        findings.append(source.diagnose(("network", "kind"), message, hint='take kind = "mlp"'))
+    for name, count in (settings.patches or {}).items():
         path = ("network", "patches", name)
         if name not in coordinates:
             hint = nearest(name, coordinates)

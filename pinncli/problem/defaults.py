@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
+from pinncli.language.partials import MAX_ORDER
 from pinncli.problem.settings import (
     FeatureSettings,
     LeastSquaresSettings,
@@ -19,13 +22,14 @@ from pinncli.problem.terms import Formulation
 
 T = TypeVar("T")
 
-MAX_TAYLOR_ORDER = 6
-
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
-INTERIOR: Mapping[int, int] = {1: 256, 2: 2048, 3: 6000}
-"""Interior points: a few times the parameters, or the residual is interpolated and not solved."""
+INTERIOR: Mapping[int, int] = {1: 512, 2: 4096, 3: 8192}
+"""Interior points: several times the parameters, or the residual is interpolated and not solved. A
+linear problem, whose network is smaller, does with half."""
+INTERIOR_SHARE: Mapping[int, float] = {1: 1.0, 2: 0.75, 3: 0.5}
+"""Part of them by the number of equations at a point: each gives a residual of its own."""
 FEATURES: Mapping[int, tuple[int, int]] = {1: (100, 400), 2: (400, 1600), 3: (600, 2400)}
 """Frozen features for one component, at first and at most: a solve costs their number cubed."""
 POINTS_PER_FEATURE, SIDE_POINTS_PER_FEATURE = 3.0, 0.25
@@ -37,7 +41,7 @@ GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
 LM_PARAMETERS = 1500
 """Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
-LM_STEPS, LM_STEPS_LINEAR = 1000, 300
+LM_STEPS, LM_STEPS_LINEAR = 1000, 200
 LSQ_STEPS = 30
 QUASI_NEWTON_STEPS = 5000
 UNLIMITED_STEPS = 1_000_000
@@ -121,10 +125,12 @@ def choose(
     else:
         inputs = d + (2 * network.harmonics - 1) * len(network.periodic)
         p += count_parameters(inputs, network.width, network.depth, len(problem.components))
-        interior, boundary = _row(INTERIOR, d), _row(BOUNDARY, d)
+        interior, boundary = _interior(formulation), _row(BOUNDARY, d)
     stages = _stages(formulation, p, timed, reasons)
     if problem.sampling.interior is None:
-        reasons.append(f"{interior} interior points: {_coordinates(d)}")
+        reasons.append(
+            f"{interior} interior points: {_coordinates(d)}, {_kind(formulation)}, {_equations(formulation)}"
+        )
     return Choices(
         network=network,
         parameters=p,
@@ -135,7 +141,7 @@ def choose(
         engine=_engine(formulation, reasons),
         block=problem.derivatives.block,
         stages=stages,
-        grid={name: problem.output.grid.get(name, _row(GRID, d)) for name in problem.coordinates},
+        grid=_grid(formulation),
         reasons=tuple(reasons),
     )
 
@@ -159,8 +165,7 @@ def _network(formulation: Formulation, reasons: list[str]) -> MlpNetwork | Featu
         width, depth = _row(NETWORK, d)
         depth = max(2, depth - formulation.linear)
         if settings.width is None or settings.depth is None:
-            kind = "linear" if formulation.linear else "nonlinear"
-            reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {kind}")
+            reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
         return MlpNetwork(
             settings.kind,
             settings.width or width,
@@ -200,12 +205,52 @@ def _feature_points(network: FeatureNetwork, d: int) -> tuple[int, int]:
     return interior, side if d > 1 else 1
 
 
-def _row(table: Mapping[int, T], d: int) -> T:
-    return table[min(d, max(table))]
+def _row(table: Mapping[int, T], k: int) -> T:
+    return table[min(k, max(table))]
 
 
 def _coordinates(d: int) -> str:
     return f"{d} coordinate" + ("s" if d > 1 else "")
+
+
+def _interior(formulation: Formulation) -> int:
+    """Interior points by dimension, linearity and equations at a point."""
+    d, equations = len(formulation.problem.coordinates), _count_equations(formulation)
+    share = _row(INTERIOR_SHARE, max(1, equations)) / (2 if formulation.linear else 1)
+    return int(_row(INTERIOR, d) * share)
+
+
+def _count_equations(formulation: Formulation) -> int:
+    """Residuals at an interior point: the equations there, a complex one counted twice."""
+    inside = [t.residual for t in formulation.conditions if t.region.labels == ("interior",) and not t.data]
+    return sum(
+        len(r.programs.outputs)
+        for r in inside
+        if any(not r.sites[site].replacements for site, _ in r.partials)
+    )
+
+
+def _equations(formulation: Formulation) -> str:
+    count = _count_equations(formulation)
+    return f"{count} equation" + ("s" if count != 1 else "")
+
+
+def _kind(formulation: Formulation) -> str:
+    return "linear" if formulation.linear else "nonlinear"
+
+
+def _grid(formulation: Formulation) -> dict[str, int]:
+    """Points per coordinate: asked for, else as the reference file has them, else by dimension."""
+    problem, reference = formulation.problem, formulation.reference
+    counts = {}
+    for name, coordinate in problem.coordinates.items():
+        counts[name] = _row(GRID, len(problem.coordinates))
+        if reference is not None and reference.gridded:
+            axis = reference.coordinates[name]
+            if np.allclose(axis, np.linspace(*coordinate.range, len(axis)), rtol=0.0, atol=1e-9):
+                counts[name] = len(axis)
+        counts[name] = problem.output.grid.get(name, counts[name])
+    return counts
 
 
 def _stages(formulation: Formulation, p: int, timed: bool, reasons: list[str]) -> tuple[StageSettings, ...]:
@@ -245,8 +290,8 @@ def _engine(formulation: Formulation, reasons: list[str]) -> str:
     if asked != "auto":
         return asked
     order = highest_order(formulation)
-    if order <= MAX_TAYLOR_ORDER:
-        reasons.append(f"Taylor derivatives: order {order}, at most {MAX_TAYLOR_ORDER}")
+    if order <= MAX_ORDER:
+        reasons.append(f"Taylor derivatives: order {order}, at most {MAX_ORDER}")
         return "taylor"
-    reasons.append(f"nested reverse derivatives: order {order}, more than {MAX_TAYLOR_ORDER}")
+    reasons.append(f"nested reverse derivatives: order {order}, more than {MAX_ORDER}")
     return "reverse"

@@ -82,7 +82,8 @@ def _complaint(name: str, problem: Problem, seen: dict[str, str]) -> str:
         return "'i' is the imaginary unit here, since an unknown is complex"
     if name in seen:
         return f"{shown} is already the name of one of the {seen[name]}"
-    if name in problem.components and name not in problem.unknowns:
+    own = name in problem.unknowns and problem.unknowns[name].kind == "real"
+    if problem.components.count(name) > own:
         return f"{shown} is already the name of a part of a complex unknown"
     base, _, letters = name.rpartition("_")
     if base in problem.unknowns and letters and all(c in problem.coordinates for c in letters):

@@ -17,14 +17,38 @@ _TRIES = 8
 
 
 def periodic_coordinates(problem: Problem, conditions: Sequence[ConditionTerms]) -> tuple[str, ...]:
-    """The coordinates in which every real component has equal values at both ends of the range."""
+    """The coordinates in which the conditions make every real component smooth across the ends of the range.
+
+    A component of order k there needs its value and its first k - 1 derivatives matched. Fewer, as in
+    u(x=0) = u(x=1) beside u(x=0) = 0, leave a kink that a periodic embedding could never represent.
+    """
     periodic = []
-    for coordinate in problem.coordinates:
-        matched = {p for terms in conditions for p in matched_partials(terms, coordinate, problem)}
-        values = {partial.component for partial in matched if not partial.order}
-        if values == set(problem.components):
+    for axis, coordinate in enumerate(problem.coordinates):
+        everywhere = {"interior", f"{coordinate}-", f"{coordinate}+"}
+        matched = {
+            partial
+            for terms in conditions
+            if set(terms.region.labels) <= everywhere and terms.region.where is None
+            for partial in matched_partials(terms, coordinate, problem)
+        }
+        if _seams(problem, conditions, axis) <= matched:
             periodic.append(coordinate)
     return tuple(periodic)
+
+
+def _seams(problem: Problem, conditions: Sequence[ConditionTerms], axis: int) -> set[Partial]:
+    """What has to match at both ends of a coordinate: every component's derivatives below its order."""
+    count = len(problem.coordinates)
+    orders = dict.fromkeys(problem.components, 1)
+    spatial = tuple(problem.coordinates)[axis] in problem.space
+    for _, partial in (item for terms in conditions for item in terms.residual.partials):
+        order = 2 * spatial if partial.laplacian else partial.orders[axis]
+        orders[partial.component] = max(orders[partial.component], order)
+    return {
+        Partial(component, tuple(k * (j == axis) for j in range(count)))
+        for component, order in orders.items()
+        for k in range(order)
+    }
 
 
 def matched_partials(terms: ConditionTerms, coordinate: str, problem: Problem) -> frozenset[Partial]:

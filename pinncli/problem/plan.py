@@ -9,10 +9,10 @@ from math import prod
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
 from pinncli.language.scope import Site
 from pinncli.problem.defaults import Choices, highest_order
-from pinncli.problem.model import Problem
 from pinncli.problem.numeric import fixed
+from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import LbfgsSettings
-from pinncli.problem.terms import ConditionTerms, Formulation, Region
+from pinncli.problem.terms import Formulation, Region
 
 DEFAULT_BLOCK = 1024
 _DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm", "lsq"})
@@ -67,11 +67,8 @@ class Plan:
 
 def derive_plan(formulation: Formulation, choices: Choices) -> Plan:
     """The plan that follows from a problem and the choices made for it."""
-    groups: dict[object, list[ConditionTerms]] = {}
-    for terms in formulation.conditions:
-        key = (terms.region, terms.points, point_count(terms, choices, formulation.problem))
-        groups.setdefault(terms.name if terms.data else key, []).append(terms)
-    point_sets = tuple(_point_set(group, choices, formulation) for group in groups.values())
+    groups = point_groups(formulation, choices)
+    point_sets = tuple(_point_set(group, formulation) for group in groups)
     rows = sum(s.rows for s in point_sets)
     return Plan(
         point_sets=point_sets,
@@ -84,35 +81,14 @@ def derive_plan(formulation: Formulation, choices: Choices) -> Plan:
     )
 
 
-def free_coordinates(terms: ConditionTerms, problem: Problem) -> int:
-    """How many coordinates vary over the places where a condition looks at the solution."""
-    used = [terms.residual.sites[site].replacements for site, _ in terms.residual.partials]
-    moved = set.intersection(*({name for name, _ in replaced} for replaced in used)) if used else set()
-    held = [moved | (set() if label == "interior" else {label[:-1]}) for label in terms.region.labels]
-    return len(problem.coordinates) - min(len(names) for names in held)
-
-
-def point_count(terms: ConditionTerms, choices: Choices, problem: Problem) -> int:
-    """Points of one condition: its data's, given for each side, or by the dimension of its region."""
-    if terms.data is not None:
-        return len(next(iter(terms.data.columns.values())))
-    free = free_coordinates(terms, problem)
-    if terms.points is None and free == len(problem.coordinates):
-        return choices.interior
-    each = terms.points or (choices.boundary if free else 1)
-    return each * len(terms.region.labels)
-
-
-def _point_set(group: list[ConditionTerms], choices: Choices, formulation: Formulation) -> PointSet:
-    problem = formulation.problem
+def _point_set(group: PointGroup, formulation: Formulation) -> PointSet:
     wanted: dict[Site, set[Partial]] = {}
-    for terms in group:
+    for terms in group.terms:
         for site, partial in terms.residual.partials:
             wanted.setdefault(terms.residual.sites[site], set()).add(partial)
-    points = point_count(group[0], choices, problem)
-    rows = points * sum(len(terms.residual.programs.outputs) for terms in group)
+    rows = group.points * sum(len(terms.residual.programs.outputs) for terms in group.terms)
     sites = tuple(_site(site, partials, formulation) for site, partials in wanted.items())
-    return PointSet(tuple(terms.name for terms in group), group[0].region, points, rows, sites)
+    return PointSet(tuple(terms.name for terms in group.terms), group.region, group.points, rows, sites)
 
 
 def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SitePlan:

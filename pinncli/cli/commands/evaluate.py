@@ -73,7 +73,9 @@ def evaluate(
     data = _at_points(solution, points) if points is not None else _on_grid(solution, grid, at)
     if out is not None:
         _write(data, out)
-    errors = _errors(solution, data)
+    errors, own = _errors(solution, data), False
+    if not errors and points is None and solution.has_reference:
+        errors, own = {name: asdict(e) for name, e in solution.errors().items()}, True
     facts = {
         "status": "evaluated",
         "problem": opened.manifest.name,
@@ -81,6 +83,7 @@ def evaluate(
         "points": {name: len(values) for name, values in data.coordinates.items()},
         "out": None if out is None else str(out),
         "errors": errors,
+        "errors_at": "the reference's own points" if own else "these points",
     }
     if json:
         result_json(facts)
@@ -157,6 +160,8 @@ def _text(facts: Mapping[str, Any]) -> str:
         f"{facts['problem']}: evaluated at {sizes}" + (f", written to {facts['out']}" if facts["out"] else "")
     ]
     lines += [f"  {row}" for row in error_rows(facts["errors"])]
+    if facts["errors"] and facts["errors_at"] != "these points":
+        lines.append(f"The reference is not known on this grid: the error is that at {facts['errors_at']}.")
     if not facts["errors"]:
         lines.append("  no reference to measure the error against")
     return "\n".join(lines)

@@ -1,0 +1,212 @@
+"""Jets of affine functions of the coordinates: a value and constant slopes, nothing else.
+
+The first layer of a network sees the coordinates themselves, whose derivatives are constants and,
+from the second order on, zero. Carrying only value and slopes through it saves its share of the
+work on dense channels; the first elementwise function then has a closed form,
+
+    d_alpha f(h) = f^(|alpha|)(h) prod_i s_i^alpha_i        lap f(h) = f''(h) sum_i s_i^2
+
+for slopes s_i = d h / d x_i. Whatever has no rule here becomes a dense `Jet` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
+from pinncli.derivatives.jet import Jet
+from pinncli.derivatives.jet_index import JetIndex, unit
+from pinncli.language.partials import MultiIndex
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineJet:
+    """Value (w, n) and slopes (w, d) of w affine features of d coordinates at n points."""
+
+    value: Tensor
+    slopes: Tensor
+    index: JetIndex
+
+    @classmethod
+    def coordinates(cls, points: Tensor, index: JetIndex) -> AffineJet:
+        """The coordinates themselves at `points` (n, d)."""
+        slopes = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
+        return cls(points.t().contiguous(), slopes, index)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the value, as a plain tensor in this jet's place would have it."""
+        return torch.Size((self.value.shape[1], self.value.shape[0]))
+
+    def dense(self) -> Jet:
+        """The same with every channel written out."""
+        w, n = self.value.shape
+        zero = self.value.new_zeros((w, n))
+        rows = [self.value, *[zero] * (self.index.size - 1)]
+        for axis in range(self.index.dimension):
+            k = self.index.position.get(unit(self.index.dimension, axis))
+            if k is not None:
+                rows[k] = self.slopes[:, axis : axis + 1].expand(w, n)
+        return Jet(torch.stack(rows), self.index)
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        rule = RULES.get(func)
+        if rule is not None and Jet not in types:
+            return rule(*args, **(kwargs or {}))
+        return func(*(_dense(a) for a in args), **(kwargs or {}))
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, AffineJet):
+            return AffineJet(self.value + other.value, self.slopes + other.slopes, self.index)
+        if isinstance(other, Jet):
+            return self.dense() + other
+        return AffineJet(self.value + _per_feature(other), self.slopes, self.index)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> AffineJet:
+        return AffineJet(-self.value, -self.slopes, self.index)
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, AffineJet | Jet):
+            return self.dense() * _dense(other)
+        factor = _per_feature(other)
+        return AffineJet(self.value * factor, self.slopes * factor, self.index)
+
+    __rmul__ = __mul__
+
+    def __getitem__(self, key: Any) -> AffineJet:
+        """Features only: `jet[:, a:b]`, `jet[:, [0, 2]]`, `jet[..., a:b]`."""
+        feature = key[-1] if isinstance(key, tuple) else key
+        if isinstance(feature, int):
+            raise TypeError("take a feature of a jet as a slice: its features stay an axis")
+        return AffineJet(self.value[feature], self.slopes[feature], self.index)
+
+
+def _dense(value: Any) -> Any:
+    if isinstance(value, AffineJet):
+        return value.dense()
+    return [_dense(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _per_feature(constant: Tensor | float) -> Tensor | float:
+    return constant.unsqueeze(-1) if isinstance(constant, Tensor) and constant.dim() else constant
+
+
+def _cat(jets: Sequence[AffineJet], dim: int = 0) -> AffineJet:
+    if dim not in (1, -1):
+        raise ValueError("jets are joined along features: dim=1 or dim=-1")
+    return AffineJet(torch.cat([j.value for j in jets]), torch.cat([j.slopes for j in jets]), jets[0].index)
+
+
+def _linear(jet: AffineJet, weight: Tensor, bias: Tensor | None = None) -> AffineJet:
+    value = weight @ jet.value if bias is None else torch.addmm(bias.unsqueeze(1), weight, jet.value)
+    return AffineJet(value, weight @ jet.slopes, jet.index)
+
+
+def _elementwise(name: str) -> Callable[..., Jet]:
+    def rule(jet: AffineJet, **options: Any) -> Jet:
+        if any(value not in (False, "none") for value in options.values()):
+            raise ValueError(f"{name} of a jet takes no options, not {options}")
+        channels = _ComposeAffine.apply(jet.value, jet.slopes, name, jet.index)  # type: ignore[no-untyped-call]
+        return Jet(channels, jet.index)
+
+    return rule
+
+
+class _ComposeAffine(torch.autograd.Function):
+    """Value (w, n) and slopes (w, d) of h -> channels (S, w, n) of f(h); backward is its transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex) -> Tensor:
+        f = ELEMENTWISE[name](value, index.order)
+        out = value.new_empty((index.size, *value.shape))
+        out[0] = f[0]
+        for k, (order, factor) in enumerate(_factors(slopes, index)):
+            if k:
+                torch.mul(f[order], factor.unsqueeze(1), out=out[k])
+        ctx.save_for_backward(value, slopes, f[0])
+        ctx.name, ctx.index = name, index
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        value, slopes, first = ctx.saved_tensors
+        index: JetIndex = ctx.index
+        order = index.order + 1
+        f = (
+            FROM_VALUE[ctx.name](first, order)
+            if ctx.name in FROM_VALUE
+            else ELEMENTWISE[ctx.name](value, order)
+        )
+        to_value = grad[0] * f[1]
+        to_slopes = torch.zeros_like(slopes)
+        for k, (order, factor) in enumerate(_factors(slopes, index)):
+            if k:
+                to_value.addcmul_(grad[k], f[order + 1] * factor.unsqueeze(1))
+                along = torch.linalg.vecdot(grad[k], f[order])
+                for axis, slope in _factor_derivatives(slopes, index, k):
+                    to_slopes[:, axis].addcmul_(along, slope)
+        return to_value, to_slopes, None, None
+
+
+def _factors(slopes: Tensor, index: JetIndex) -> list[tuple[int, Tensor]]:
+    """Per channel, the order of f's derivative and its factor (w,)."""
+    factors = [(sum(alpha), _monomial(slopes, alpha)) for alpha in index.indices]
+    if index.lap is not None:
+        factors.append((2, slopes[:, list(index.lap_axes)].square().sum(1)))
+    return factors
+
+
+def _factor_derivatives(slopes: Tensor, index: JetIndex, k: int) -> list[tuple[int, Tensor]]:
+    """The derivatives (w,) of channel k's factor by the slopes that it holds, with their axes."""
+    if k == index.lap:
+        return [(axis, 2.0 * slopes[:, axis]) for axis in index.lap_axes]
+    alpha = index.indices[k]
+    return [
+        (axis, order * _monomial(slopes, tuple(m - (j == axis) for j, m in enumerate(alpha))))
+        for axis, order in enumerate(alpha)
+        if order
+    ]
+
+
+def _monomial(slopes: Tensor, alpha: MultiIndex) -> Tensor:
+    """prod_i s_i^alpha_i (w,)."""
+    result = slopes.new_ones(len(slopes))
+    for axis, order in enumerate(alpha):
+        if order:
+            result = result * slopes[:, axis] ** order
+    return result
+
+
+RULES: dict[Callable[..., Any], Callable[..., Any]] = {
+    functional.linear: _linear,
+    torch.cat: _cat,
+    torch.tanh: _elementwise("tanh"),
+    torch.sin: _elementwise("sin"),
+    torch.cos: _elementwise("cos"),
+    torch.exp: _elementwise("exp"),
+    functional.gelu: _elementwise("gelu"),
+    functional.silu: _elementwise("silu"),
+}
+"""The operations that keep an affine jet cheap; any other makes it dense."""
