@@ -121,7 +121,7 @@ def solve(
 def load_solution(run: Run, device: str = "auto", precision: str | None = None) -> Solution:
     """The solution in a run directory, from that directory alone.
 
-    Raises CorruptError for a damaged run and OutputError for one with nothing to evaluate yet.
+    Raises CorruptError for a damaged run and UsageError for one with nothing to evaluate yet.
     """
     prepare_cpu()
     loaded = load_text(run.problem_text, run.manifest.name, str(run.folder / "problem.toml"), run.folder)
