@@ -159,10 +159,12 @@ class Objective:
         memory that of one block.
         """
         upper = theta.new_zeros((self.size + 1, self.size + 1))
+        waiting: list[Tensor] = []
         for r, transposed in self._jacobians(theta):
-            rows = torch.cat([transposed.t(), r.unsqueeze(1)], dim=1)
-            upper = torch.linalg.qr(torch.cat([upper, rows]), mode="r").R
-        return upper
+            waiting.append(torch.cat([transposed.t(), r.unsqueeze(1)], dim=1))
+            if sum(map(len, waiting)) > self.size:  # few rows would cost as much as many
+                upper, waiting = _triangle(upper, waiting), []
+        return _triangle(upper, waiting) if waiting else upper
 
     def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
         """J^T w (p,) for w (r,)."""
@@ -325,6 +327,11 @@ def _gradient(scalar: Tensor, leaf: Tensor) -> Tensor:
         return torch.zeros_like(leaf)
     (gradient,) = torch.autograd.grad(scalar, leaf, materialize_grads=True)
     return gradient
+
+
+def _triangle(upper: Tensor, rows: Sequence[Tensor]) -> Tensor:
+    triangle: Tensor = torch.linalg.qr(torch.cat([upper, *rows]), mode="r").R
+    return triangle
 
 
 def _add_lower(matrix: Tensor, rows: Tensor) -> None:

@@ -20,7 +20,7 @@ from pinncli.assembly import Assembly, assemble
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
 from pinncli.optimisers import OPTIMISERS
-from pinncli.problem.defaults import Choices, FeatureNetwork, choose
+from pinncli.problem.defaults import Choices, FeatureNetwork, choose, features_first
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
 from pinncli.problem.settings import LeastSquaresSettings
@@ -38,7 +38,7 @@ from pinncli.training import (
     train,
     tree_to_state,
 )
-from pinncli.tuning import Tuner, decided, decisions, tune
+from pinncli.tuning import Tuner, accept, decided, decisions, tune
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
 
@@ -91,15 +91,11 @@ def solve(
     prepare_cpu()
     tree = run.load_checkpoint()
     place, dtype = _place(options.device, options.precision)
-    choices = choose(formulation, timed=options.max_time is not None)
-    if isinstance(choices.network, FeatureNetwork):
-        network = choices.network
-        found = (
-            _tune(network, formulation, options, place, dtype, stop)
-            if tree is None
-            else decided(network, tree)
-        )
-        choices = choose(formulation, timed=options.max_time is not None, decided=found)
+    if tree is None:
+        features = _tune(formulation, options, place, dtype, stop)
+    else:
+        features = _decided(formulation, tree)
+    choices = choose(formulation, timed=options.max_time is not None, decided=features)
     tuning = time.monotonic() - began
     assembly = assemble(formulation, choices, options.seed, place, dtype)
     prepare = partial(_setup, choices=choices, options=options)
@@ -131,9 +127,7 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     if tree is None:
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     formulation = formulate(loaded)
-    choices = choose(formulation)
-    if isinstance(choices.network, FeatureNetwork):
-        choices = choose(formulation, decided=decided(choices.network, tree))
+    choices = choose(formulation, decided=_decided(formulation, tree))
     assembly = assemble(formulation, choices, seed, *_place(device, chosen))
     _check_length(run, assembly, tree)
     return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
@@ -159,15 +153,28 @@ def _place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
     return place, PRECISIONS[precision]
 
 
+def _decided(formulation: Formulation, tree: dict[str, Any]) -> FeatureNetwork | None:
+    """The frozen features of a checkpoint, if it has some."""
+    if "network" not in tree:
+        return None
+    asked = choose(formulation).network
+    network = asked if isinstance(asked, FeatureNetwork) else features_first(formulation)
+    return decided(network, tree) if network else None
+
+
 def _tune(
-    network: FeatureNetwork,
     formulation: Formulation,
     options: SolveOptions,
     place: torch.device,
     dtype: torch.dtype,
     stop: Callable[[], str | None],
-) -> FeatureNetwork:
-    """Decide by trials, which take half of the time allowed at most."""
+) -> FeatureNetwork | None:
+    """Decide on frozen features by trials, which take half of the time allowed at most."""
+    asked = choose(formulation).network
+    forced = isinstance(asked, FeatureNetwork)
+    network = asked if isinstance(asked, FeatureNetwork) else features_first(formulation)
+    if network is None or not (forced or dtype == torch.float64):
+        return None
     until = math.inf if options.max_time is None else time.monotonic() + 0.5 * options.max_time
 
     def over() -> bool:
@@ -176,7 +183,8 @@ def _tune(
     optimiser = OPTIMISERS["lsq"](
         **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
     )
-    return tune(network, Tuner(formulation, optimiser, options.seed, place, dtype, over))
+    tuner = Tuner(formulation, optimiser, options.seed, place, dtype, over)
+    return tune(network, tuner) if forced else accept(network, tuner)
 
 
 def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup:

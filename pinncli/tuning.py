@@ -28,6 +28,9 @@ CUT_GAIN, WIDTH_GAIN = 0.5, 0.1
 """The value must fall to this fraction."""
 CUT_SCALES = (1.0, 0.6)
 """Factors on the scale to try with one cut more: a patch holds fewer waves than the whole."""
+HOPELESS, ACCEPTED = 1e-3, 1e-9
+"""Value at fresh points relative to that of u = 0: above the first after one trial a nonlinear problem is
+left to other networks; up to the second, the features that were found are the better choice."""
 ENOUGH = 1000.0
 """Residuals of so many roundings cannot be improved."""
 
@@ -57,6 +60,12 @@ class Tuner:
         if network not in self.known and not self.stop():
             self.known[network] = self._value(network)
         return Trial(network, self.known.get(network, math.inf))
+
+    def start(self, network: FeatureNetwork) -> float:
+        """The value at fresh points of u = 0."""
+        choices = choose(self.formulation, decided=network)
+        assembly = assemble(self.formulation, choices, self.seed, self.device, self.dtype)
+        return assembly.objective(assembly.fresh(FRESH_INTERIOR, FRESH_SIDE)).value(assembly.initial_theta())
 
     def best(self, networks: Iterable[FeatureNetwork]) -> Trial:
         """The best of several, the first of equals."""
@@ -95,11 +104,20 @@ def decided(network: FeatureNetwork, tree: Mapping[str, Any]) -> FeatureNetwork:
     return replace(network, width=saved["width"], scale=saved["scale"], patches=patches)
 
 
+def accept(network: FeatureNetwork, tuner: Tuner) -> FeatureNetwork | None:
+    """`network` decided, if the features are good enough to be the solution; None if not."""
+    first = _first(network, tuner)
+    start = tuner.start(first)
+    if not tuner.formulation.linear and not tuner.trial(first).value <= HOPELESS * start:
+        return None
+    best = tuner.trial(tune(network, tuner))
+    return best.network if best.value <= ACCEPTED * start else None
+
+
 def tune(network: FeatureNetwork, tuner: Tuner) -> FeatureNetwork:
     """Decide what `network` leaves open."""
     open_scale, open_patches = network.scale is None, network.patches is None
-    d = len(tuner.formulation.problem.coordinates)
-    first = replace(network, scale=network.scale or 1.0, patches=network.patches or (1,) * d)
+    first = _first(network, tuner)
     if not (open_scale or open_patches or network.width < network.most):
         return first
     best = tuner.trial(first)
@@ -115,6 +133,11 @@ def tune(network: FeatureNetwork, tuner: Tuner) -> FeatureNetwork:
             break
         best = wider
     return best.network
+
+
+def _first(network: FeatureNetwork, tuner: Tuner) -> FeatureNetwork:
+    d = len(tuner.formulation.problem.coordinates)
+    return replace(network, scale=network.scale or 1.0, patches=network.patches or (1,) * d)
 
 
 def _scale(best: Trial, tuner: Tuner) -> Trial:
@@ -140,10 +163,9 @@ def _scale(best: Trial, tuner: Tuner) -> Trial:
 
 def _cut(best: Trial, tuner: Tuner, scales: Sequence[float]) -> Trial:
     """Cut along one coordinate more, or along all, while that gains."""
-    names = tuner.formulation.problem.coordinates
-    free = [k for k, name in enumerate(names) if name not in best.network.periodic]
-    axes = [(k,) for k in free] + ([tuple(free)] if len(free) > 1 else [])
-    while axes and not tuner.done(best):
+    every = tuple(range(len(tuner.formulation.problem.coordinates)))
+    axes = [(k,) for k in every] + ([every] if len(every) > 1 else [])
+    while not tuner.done(best):
         trial = tuner.best(_scaled(_patched(best.network, a), s) for a in axes for s in scales)
         if not trial.value <= CUT_GAIN * best.value:
             break
@@ -157,11 +179,8 @@ def _scaled(network: FeatureNetwork, factor: float) -> FeatureNetwork:
 
 def _patched(network: FeatureNetwork, axes: Sequence[int]) -> FeatureNetwork:
     """1, 2, 3, 4, 6, 9, 13, ... patches along each of `axes`."""
-    patches = network.patches or ()
-    return replace(
-        network,
-        patches=tuple(k + max(1, k // 2) if axis in axes else k for axis, k in enumerate(patches)),
-    )
+    patches = enumerate(network.patches or ())
+    return replace(network, patches=tuple(k + max(1, k // 2) if axis in axes else k for axis, k in patches))
 
 
 def _number(scale: float | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from pinncli.language.partials import Partial
 from pinncli.networks import NETWORKS, Features, RandomFeatures
 from pinncli.optimisers import OPTIMISERS
 from pinncli.problem.checks import check
-from pinncli.problem.defaults import FeatureNetwork, choose
+from pinncli.problem.defaults import FeatureNetwork, choose, features_first
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
 from pinncli.runs.store import Run
 from pinncli.solver import SolveOptions, load_solution
 from pinncli.solver import solve as solve_problem
-from pinncli.tuning import Tuner, tune
+from pinncli.tuning import Tuner, accept, tune
 
 FEATURES = Features(low=(-1.0, 0.5, 0.0), high=(2.0, 3.5, 1.0), periodic=(False, True, False), harmonics=2)
 PARTIALS = [
@@ -89,7 +90,7 @@ def test_windows_add_up_to_one_and_their_derivatives_to_zero() -> None:
     assert all(float(values[p].abs().max()) < 1e-10 for p in wanted[1:])
 
 
-@pytest.mark.parametrize("patches", [(1, 1, 1), (2, 1, 3)])
+@pytest.mark.parametrize("patches", [(1, 1, 1), (2, 1, 3), (2, 3, 1)])
 @pytest.mark.parametrize("activation", ["tanh", "sine"])
 def test_engines_agree(patches: tuple[int, ...], activation: str) -> None:
     net = network(patches, activation=activation)
@@ -120,9 +121,25 @@ def test_only_the_output_layer_is_recorded() -> None:
     assert torch.allclose(columns, rows, rtol=1e-9, atol=1e-9 * float(rows.abs().max()))
 
 
-def test_a_periodic_coordinate_is_not_cut() -> None:
-    with pytest.raises(ValueError, match="periodic"):
-        network((1, 2, 1))
+def test_patches_of_a_periodic_coordinate_close_the_circle() -> None:
+    """Every feature and its derivatives agree at both ends, and each lives about the centre of its patch."""
+    net = network((1, 4, 1), width=24)
+    theta, points = theta_of(net), points_of(6)
+    left, right = points.clone(), points.clone()
+    left[:, 1], right[:, 1] = FEATURES.low[1], FEATURES.high[1]
+    wanted = [Partial("u", (0, k, 0)) for k in range(4)]
+    ends = [Taylor(("u", "v"), (0, 1)).partials(net, theta, p, wanted) for p in (left, right)]
+    for p in wanted:
+        assert torch.allclose(ends[0][p], ends[1][p], rtol=1e-9, atol=1e-9)
+    assert net.windows is not None
+    angle = (torch.arange(400, dtype=torch.float64) + 0.5) * (2.0 * math.pi / 400)
+    circle = torch.zeros((400, net.features.count), dtype=torch.float64)
+    circle[:, 1], circle[:, 2] = angle.cos(), angle.sin()
+    heights = net.windows(circle)
+    for j in range(4):
+        assert abs(float(angle[heights[:, j].argmax()]) - (2 * j + 1) * math.pi / 4) < 0.02
+        edge = float(net.windows(circle)[100 * j, j])  # half way up where the patch begins
+        assert abs(edge - 0.5) < 0.05
 
 
 # --- settings --------------------------------------------------------------------------------------
@@ -132,7 +149,7 @@ def test_settings_have_clear_errors() -> None:
     cases = {
         "network={kind='features', depth=3}": "network: unknown key 'depth'",
         "network={kind='mlp', scale=3}": "network: unknown key 'scale'",
-        "network={kind='feature'}": "unknown kind 'feature': should be one of mlp, features",
+        "network={kind='feature'}": "unknown kind 'feature': should be one of auto, mlp, features",
         "network={kind='features', scale=-1}": "network.scale: should be greater than 0",
         "network={kind='features', patches={x=0}}": "network.patches.x: should be at least 1",
         "network=3": "network: should be a table, not 3",
@@ -143,16 +160,9 @@ def test_settings_have_clear_errors() -> None:
         assert message in str(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("problem", "patches", "message"),
-    [
-        ("heat1d", "y", "no coordinate 'y'"),
-        ("kdv", "x", "x is periodic, which leaves no place to cut it"),
-    ],
-)
-def test_patches_are_checked(problem: str, patches: str, message: str) -> None:
-    loaded = load_problem(problem, [f"network={{kind='features', patches={{{patches}=2}}}}"])
-    assert any(message in str(d.message) for d in check(loaded).errors)
+def test_patches_are_checked() -> None:
+    loaded = load_problem("heat1d", ["network={kind='features', patches={y=2}}"])
+    assert any("no coordinate 'y'" in str(d.message) for d in check(loaded).errors)
 
 
 def test_choices_leave_the_trials_open() -> None:
@@ -273,13 +283,47 @@ def write(text: str, network: str) -> str:
     return "./p.toml"
 
 
-def test_a_nonlinear_problem_is_refused(tmp_path: Path) -> None:
-    text = DECAY + "[network]\nkind = 'features'\n"
-    (finding,) = check(load_text(text, "decay", "decay.toml", tmp_path)).errors
-    assert (
-        finding.message == "frozen features cannot solve this yet: an equation is not linear in the unknowns"
+def test_a_nonlinear_problem_with_an_unknown_number(solve: Callable[..., Any]) -> None:
+    summary = solve(write(DECAY, "width = 40\n"))
+    assert error_of(summary) < 1e-9
+    assert abs(summary["estimates"]["k"] - 2.0) < 1e-9
+
+
+def test_a_system_of_nonlinear_equations(solve: Callable[..., Any]) -> None:
+    summary = solve("kovasznay", "network={kind='features', width=130, scale=1, patches={}}")
+    assert error_of(summary) < 1e-3
+
+
+# --- the automatic choice --------------------------------------------------------------------------
+
+
+def test_a_smooth_problem_is_given_frozen_features(solve: Callable[..., Any]) -> None:
+    summary = solve("damped_oscillator")
+    assert error_of(summary) < 1e-10
+    assert run(["eval", "r", "--fail-above", "1e-9"]) == 0
+
+
+def test_a_front_is_left_to_a_perceptron() -> None:
+    """Few features cannot follow the front, which the first trial shows."""
+    formulation = formulate(load_problem("burgers1d"))
+    candidate = features_first(formulation)
+    assert candidate is not None
+    tuner = Tuner(
+        formulation, OPTIMISERS["lsq"](tolerance=0.1), 0, torch.device("cpu"), torch.float64, lambda: False
     )
-    assert finding.hint == 'take kind = "mlp"'
+    assert accept(replace(candidate, width=100), tuner) is None
+    assert len(tuner.known) == 1
+
+
+def test_features_are_not_tried_where_they_were_not_meant() -> None:
+    assert features_first(formulate(load_problem("heat1d"))) is not None
+    for problem, settings in {
+        "burgers_inverse": [],
+        "heat1d": ["network.width=10"],
+        "poisson2d": ["stages=[{optimiser={kind='lm'}}]"],
+    }.items():
+        assert features_first(formulate(load_problem(problem, settings))) is None
+    assert choose(formulate(load_problem("heat1d"))).network.kind == "mlp"
 
 
 def test_a_complex_unknown_with_a_periodic_coordinate(solve: Callable[..., Any]) -> None:

@@ -29,10 +29,10 @@ class Features:
         return sum(2 * self.harmonics if p else 1 for p in self.periodic)
 
     @property
-    def scaled(self) -> tuple[int | None, ...]:
-        """Per coordinate, the feature that is itself, scaled; None for a periodic one."""
+    def starts(self) -> tuple[int, ...]:
+        """Per coordinate, its first feature."""
         sizes = [2 * self.harmonics if p else 1 for p in self.periodic]
-        return tuple(None if p else sum(sizes[:k]) for k, p in enumerate(self.periodic))
+        return tuple(sum(sizes[:k]) for k in range(len(sizes)))
 
     def __call__(self, points: Any) -> Any:
         """Features (n, count) of `points` (n, d)."""

@@ -99,23 +99,15 @@ def _check_sizes(plan: Plan, source: SourceMap, allow_large: bool) -> list[Diagn
 
 
 def _check_features(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
-    """Frozen features solve linear problems; patches are along coordinates that exist, not periodic."""
+    """Patches are along coordinates that exist."""
     settings, coordinates = formulation.problem.network, formulation.problem.coordinates
     if not isinstance(settings, FeatureSettings):
         return []
     findings = []
-    if not formulation.linear:
-        message = "frozen features cannot solve this yet: an equation is not linear in the unknowns"
-        findings.append(source.diagnose(("network", "kind"), message, hint='take kind = "mlp"'))
-    for name, count in (settings.patches or {}).items():
-        path = ("network", "patches", name)
+    for name in settings.patches or {}:
         if name not in coordinates:
-            hint = nearest(name, coordinates)
+            path, hint = ("network", "patches", name), nearest(name, coordinates)
             findings.append(source.diagnose(path, f"no coordinate '{printable(name, 40)}'", hint=hint))
-        elif count > 1 and settings.periodic == "auto" and name in formulation.periodic:
-            message = f"{name} is periodic, which leaves no place to cut it"
-            hint = 'periodic = "off" in [network] makes its conditions equations like others'
-            findings.append(source.diagnose(path, message, hint=hint))
     return findings
 
 

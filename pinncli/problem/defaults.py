@@ -10,6 +10,7 @@ import numpy as np
 
 from pinncli.language.partials import MAX_ORDER
 from pinncli.problem.settings import (
+    AutoNetworkSettings,
     FeatureSettings,
     LeastSquaresSettings,
     LevenbergMarquardtSettings,
@@ -39,6 +40,8 @@ BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
+FEATURE_COORDINATES = 3
+"""At most, for frozen features to be tried without being asked for."""
 LM_PARAMETERS = 1500
 """Up to here a Levenberg-Marquardt step (p^3) costs no more than the derivatives it needs."""
 LM_STEPS, LM_STEPS_LINEAR = 1000, 200
@@ -109,8 +112,8 @@ def choose(
 ) -> Choices:
     """Fill in what the problem leaves open; `timed` says that a time limit ends the run.
 
-    `decided` is what trials have made of the frozen features that the problem asks for. Pure: the same
-    problem gives the same choices.
+    `decided` is what trials have made of frozen features: those that the problem asks for, or those of
+    `features_first`. Pure: the same problem gives the same choices.
     """
     problem = formulation.problem
     d = len(problem.coordinates)
@@ -126,7 +129,7 @@ def choose(
         inputs = d + (2 * network.harmonics - 1) * len(network.periodic)
         p += count_parameters(inputs, network.width, network.depth, len(problem.components))
         interior, boundary = _interior(formulation), _row(BOUNDARY, d)
-    stages = _stages(formulation, p, timed, reasons)
+    stages = _stages(formulation, network, p, timed, reasons)
     if problem.sampling.interior is None:
         reasons.append(
             f"{interior} interior points: {_coordinates(d)}, {_kind(formulation)}, {_equations(formulation)}"
@@ -160,12 +163,16 @@ def highest_order(formulation: Formulation) -> int:
 
 def _network(formulation: Formulation, reasons: list[str]) -> MlpNetwork | FeatureNetwork:
     settings, d = formulation.problem.network, len(formulation.problem.coordinates)
+    if isinstance(settings, AutoNetworkSettings):
+        settings = MlpSettings()
     periodic = formulation.periodic if settings.periodic == "auto" else ()
     if isinstance(settings, MlpSettings):
         width, depth = _row(NETWORK, d)
         depth = max(2, depth - formulation.linear)
         if settings.width is None or settings.depth is None:
             reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
+        if features_first(formulation):
+            reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
         return MlpNetwork(
             settings.kind,
             settings.width or width,
@@ -176,6 +183,20 @@ def _network(formulation: Formulation, reasons: list[str]) -> MlpNetwork | Featu
             settings.frequency,
         )
     return _features(settings, formulation, periodic, reasons)
+
+
+def features_first(formulation: Formulation) -> FeatureNetwork | None:
+    """The frozen features to try before a perceptron is trained; None where they have no chance.
+
+    They need a least-squares solve of their own (no stages that somebody wrote), few coordinates (their
+    error falls slowly with their number in many), and no unknown numbers, with which the equations are not
+    linear in what is solved for.
+    """
+    problem = formulation.problem
+    automatic = isinstance(problem.network, AutoNetworkSettings) and problem.stages == "auto"
+    if not automatic or problem.parameters or len(problem.coordinates) > FEATURE_COORDINATES:
+        return None
+    return _features(FeatureSettings(kind="features"), formulation, formulation.periodic, [])
 
 
 def _features(
@@ -253,11 +274,13 @@ def _grid(formulation: Formulation) -> dict[str, int]:
     return counts
 
 
-def _stages(formulation: Formulation, p: int, timed: bool, reasons: list[str]) -> tuple[StageSettings, ...]:
+def _stages(
+    formulation: Formulation, network: MlpNetwork | FeatureNetwork, p: int, timed: bool, reasons: list[str]
+) -> tuple[StageSettings, ...]:
     stages = formulation.problem.stages
     if stages != "auto":
         return stages
-    if isinstance(formulation.problem.network, FeatureSettings):
+    if isinstance(network, FeatureNetwork):
         reasons.append("least squares: only the output layer is trained")
         return (StageSettings(optimiser=LeastSquaresSettings(kind="lsq"), steps=LSQ_STEPS),)
     if p <= LM_PARAMETERS:

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from pinncli.problem.settings import (
+    AutoNetworkSettings,
     DerivativeSettings,
     MarchingSettings,
-    MlpSettings,
     NetworkSettings,
     OutputSettings,
     SamplingSettings,
@@ -98,7 +98,7 @@ class Problem(Settings):
     reference_data: ReferenceData | None = None
     accuracy: float | None = Field(default=None, gt=0)
     """Relative L2 error that the shipped problem is held to by the benchmark."""
-    network: NetworkSettings = Field(default_factory=MlpSettings)
+    network: NetworkSettings = Field(default_factory=AutoNetworkSettings)
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     derivatives: DerivativeSettings = Field(default_factory=DerivativeSettings)
     stages: tuple[StageSettings, ...] | Literal["auto"] = "auto"

@@ -113,8 +113,8 @@ def _memory(
     """Bytes: with p parameters, r rows, |S| channels, blocks of b points, float64 throughout.
 
     optimiser   3 p^2 for a dense matrix and its update (2 m + 4) p for L-BFGS, 4 p for Adam
-    Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks; 3 r p for its
-                orthogonal factorisation
+    Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks;
+                2 (2 p + min(r, b)) p for its triangle
     layers      4 b |S| width depth: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
     fields      the output grid, times solution, residual, reference and error fields
@@ -133,7 +133,7 @@ def _memory(
         if stage.optimiser.kind == "lm":
             jacobian = max(jacobian, min(rows, block) * p)
         elif stage.optimiser.kind == "lsq":
-            jacobian = max(jacobian, 3 * rows * p)
+            jacobian = max(jacobian, 2 * (2 * p + min(rows, block)) * p)
     fields = 3 * len(problem.components) + len(problem.definitions) + len(problem.conditions)
     numbers = {
         "optimiser": optimiser,

@@ -18,6 +18,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class AutoNetworkSettings(Settings):
+    """`[network] kind = "auto"`, or no table: frozen features where they prove good enough, else "mlp"."""
+
+    kind: Literal["auto"] = "auto"
+
+
 class MlpSettings(Settings):
     """`[network] kind = "mlp"`: a multilayer perceptron."""
 
@@ -60,7 +66,9 @@ def _network_kind(value: object) -> object:
 
 
 NetworkSettings = Annotated[
-    Annotated[MlpSettings, Tag("mlp")] | Annotated[FeatureSettings, Tag("features")],
+    Annotated[AutoNetworkSettings, Tag("auto")]
+    | Annotated[MlpSettings, Tag("mlp")]
+    | Annotated[FeatureSettings, Tag("features")],
     Discriminator(_network_kind),
 ]
 """`[network]`."""

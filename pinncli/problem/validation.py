@@ -29,7 +29,11 @@ _OPTIMISERS: dict[str, type[BaseModel]] = {
     "lm": settings.LevenbergMarquardtSettings,
     "lsq": settings.LeastSquaresSettings,
 }
-_NETWORKS: dict[str, type[BaseModel]] = {"mlp": settings.MlpSettings, "features": settings.FeatureSettings}
+_NETWORKS: dict[str, type[BaseModel]] = {
+    "auto": settings.AutoNetworkSettings,
+    "mlp": settings.MlpSettings,
+    "features": settings.FeatureSettings,
+}
 _KINDS: dict[str, dict[str, type[BaseModel]]] = {"optimiser": _OPTIMISERS, "network": _NETWORKS}
 """By the key of a table with a `kind`, its model for each."""
 
