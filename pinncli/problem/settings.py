@@ -18,10 +18,30 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class MlpSettings(Settings):
-    """`[network] kind = "mlp"`: a multilayer perceptron."""
+class FourierSettings(Settings):
+    """`[network] fourier`: random Fourier features of the inputs, drawn from the seed and never trained."""
 
-    kind: Literal["mlp"] = "mlp"
+    count: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of pairs of cosine and sine."""
+    scale: float = Field(default=1.0, gt=0, le=1e4)
+    """Deviation of the wave numbers, on coordinates scaled to [-1, 1]."""
+    scales: dict[str, Annotated[float, Field(gt=0, le=1e4)]] = Field(default_factory=dict)
+    """The same for coordinates that want one of their own."""
+
+
+class FactorisedSettings(Settings):
+    """`[network] factorised`: weights diag(exp(s)) V with s and V trained."""
+
+    mean: float = Field(default=0.5, ge=-10, le=10)
+    """Mean of s at the start."""
+    deviation: float = Field(default=0.1, ge=0, le=10)
+    """Deviation of s at the start."""
+
+
+class DenseSettings(Settings):
+    """What all networks of trained layers have in common."""
+
+    kind: str
     width: int | None = Field(default=None, ge=1, le=10**9)
     depth: int | None = Field(default=None, ge=1, le=1000)
     activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
@@ -29,9 +49,30 @@ class MlpSettings(Settings):
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+    initialisation: Literal["glorot", "siren"] = "glorot"
     frequency: float = Field(default=1.0, gt=0, le=1e4)
     """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
-    of waves that the solution has across the domain, times pi, where it has many."""
+    of waves that the solution has across the domain, times pi, where it has many. SIREN's omega."""
+    fourier: FourierSettings | None = None
+    factorised: FactorisedSettings | None = None
+
+
+class MlpSettings(DenseSettings):
+    """`[network] kind = "mlp"`: a multilayer perceptron."""
+
+    kind: Literal["mlp"] = "mlp"
+
+
+class GatedSettings(DenseSettings):
+    """`[network] kind = "gated"`: a perceptron whose hidden layers two encoders gate."""
+
+    kind: Literal["gated"]
+
+
+class PirateNetSettings(DenseSettings):
+    """`[network] kind = "piratenet"`: gated residual blocks that start as the identity."""
+
+    kind: Literal["piratenet"]
 
 
 class FeatureSettings(Settings):
@@ -60,7 +101,10 @@ def _network_kind(value: object) -> object:
 
 
 NetworkSettings = Annotated[
-    Annotated[MlpSettings, Tag("mlp")] | Annotated[FeatureSettings, Tag("features")],
+    Annotated[MlpSettings, Tag("mlp")]
+    | Annotated[GatedSettings, Tag("gated")]
+    | Annotated[PirateNetSettings, Tag("piratenet")]
+    | Annotated[FeatureSettings, Tag("features")],
     Discriminator(_network_kind),
 ]
 """`[network]`."""
