@@ -1,8 +1,8 @@
 """Random weight factorisation: every neuron's weights times a trained positive factor.
 
-W = diag(exp(s)) V (Wang et al. 2022, arXiv 2210.01274, eqs. 3.3-3.5; Wang et al. 2023, arXiv 2308.08468,
-section 4.3), with s and V in theta in place of W. A change of variables and nothing else: the network of
-W, and what is derived for it, stay as they are; the Jacobian follows by the chain rule,
+W = diag(exp(s)) V (Wang et al. 2022, arXiv 2210.01274; Wang et al. 2023, arXiv 2308.08468), with s and V
+in theta in place of W. A change of variables and nothing else: the network of W, and what is derived for
+it, stay as they are; the Jacobian follows by the chain rule,
 
     d/dV_oi = exp(s_o) d/dW_oi,    d/ds_o = sum_i W_oi d/dW_oi.
 """

@@ -15,7 +15,7 @@ from pinncli.networks.features import Features
 
 @dataclass(frozen=True, eq=False)
 class FourierFeatures:
-    """cos(B z), sin(B z) of the inputs z (Tancik et al. 2020, eq. 5; Wang, Wang & Perdikaris 2021, eq. 4.3).
+    """cos(B z), sin(B z) of the inputs z (Tancik et al. 2020; Wang, Wang & Perdikaris 2021).
 
     An entry of B is normal, its deviation the scale of its coordinate. A periodic coordinate's cosines
     and sines are inputs like others, so that what is periodic stays so.
