@@ -38,17 +38,22 @@ class FactorisedSettings(Settings):
     """Deviation of s at the start."""
 
 
-class DenseSettings(Settings):
-    """What all networks of trained layers have in common."""
+class AnyNetworkSettings(Settings):
+    """What all networks have in common."""
 
     kind: str
-    width: int | None = Field(default=None, ge=1, le=10**9)
-    depth: int | None = Field(default=None, ge=1, le=1000)
     activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
     periodic: Literal["auto", "off"] = "auto"
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+
+
+class DenseSettings(AnyNetworkSettings):
+    """What all networks of trained layers have in common."""
+
+    width: int | None = Field(default=None, ge=1, le=10**9)
+    depth: int | None = Field(default=None, ge=1, le=1000)
     initialisation: Literal["glorot", "siren"] = "glorot"
     frequency: float = Field(default=1.0, gt=0, le=1e4)
     """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
@@ -75,7 +80,7 @@ class PirateNetSettings(DenseSettings):
     kind: Literal["piratenet"]
 
 
-class FeatureSettings(Settings):
+class FeatureSettings(AnyNetworkSettings):
     """`[network] kind = "features"`: features frozen at random, whose output layer alone is trained.
 
     Width, patches and scale that are left out are chosen by trial, by the residual at fresh points.
@@ -88,9 +93,6 @@ class FeatureSettings(Settings):
     """Overlapping pieces of a coordinate, each with features of its own; 1 for those not named."""
     scale: float | None = Field(default=None, gt=0, le=1e4)
     """Weights and biases are uniform in [-scale, scale], on patches scaled to [-1, 1]."""
-    activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
-    periodic: Literal["auto", "off"] = "auto"
-    harmonics: int = Field(default=1, ge=1, le=64)
 
 
 def _network_kind(value: object) -> object:
