@@ -16,9 +16,11 @@ from torch import Tensor
 from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
-from pinncli.networks import NETWORKS, Features, Network
+from pinncli.networks import NETWORKS, Factorised, Features, FourierFeatures, Network
+from pinncli.networks.dense import Dense
+from pinncli.networks.features import Inputs
 from pinncli.objective import Objective, ParameterMap
-from pinncli.problem.defaults import Choices, FeatureNetwork, MlpNetwork
+from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
 from pinncli.problem.point_groups import point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
@@ -183,17 +185,16 @@ def assemble(
 
 
 def _network(
-    chosen: MlpNetwork | FeatureNetwork,
+    chosen: DenseNetwork | FeatureNetwork,
     features: Features,
     outputs: int,
     seed: int,
     device: torch.device,
     dtype: torch.dtype,
 ) -> Network:
-    """By its kind; frozen features are drawn from a stream of their own and live on the device."""
+    """By its kind; what is drawn and never trained has a stream of its own and lives on the device."""
     build = partial(
         NETWORKS[chosen.kind],
-        features=features,
         outputs=outputs,
         width=chosen.width,
         activation=chosen.activation,
@@ -202,8 +203,29 @@ def _network(
         if chosen.patches is None or chosen.scale is None:
             raise ValueError("patches and scale of frozen features are still to be decided")
         stream = stream_seed(seed, 0, "features")
-        return build(patches=chosen.patches, scale=chosen.scale, seed=stream, device=device, dtype=dtype)
-    return build(depth=chosen.depth, frequency=chosen.frequency)
+        return build(
+            features=features,
+            patches=chosen.patches,
+            scale=chosen.scale,
+            seed=stream,
+            device=device,
+            dtype=dtype,
+        )
+    inputs: Inputs = features
+    if chosen.fourier:
+        stream, fourier = stream_seed(seed, 0, "fourier"), chosen.fourier
+        inputs = FourierFeatures.of(features, fourier.count, fourier.scales, stream, device, dtype)
+    network = build(
+        features=inputs,
+        depth=chosen.depth,
+        initialisation=chosen.initialisation,
+        frequency=chosen.frequency,
+    )
+    if chosen.factorised is None:
+        return network
+    if not isinstance(network, Dense):
+        raise TypeError("only networks of linear layers have weights to factorise")
+    return Factorised(network, chosen.factorised.mean, chosen.factorised.deviation)
 
 
 def _groups(

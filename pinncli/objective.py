@@ -18,7 +18,7 @@ from torch import Tensor
 from pinncli.derivatives import Engine
 from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import Partial
-from pinncli.networks import Network
+from pinncli.networks import Network, chained, plain
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
 
@@ -276,11 +276,11 @@ class Objective:
     ) -> tuple[Tensor, Tensor]:
         """One backward pass per residual component: points are independent, so a pass serves them all."""
         size = self.network.size
-        theta = theta.detach().clone()  # a layer's place in theta is its storage offset: theta starts at zero
+        theta = theta.detach()
+        network, weights = plain(self.network, theta[:size])
+        weights = weights.clone()  # a layer's place in theta is its storage offset: theta starts at zero
         with torch.enable_grad():
-            recorded = [
-                self.engine.recorded(self.network, theta[:size], c.points, c.wanted) for c in block.calls
-            ]
+            recorded = [self.engine.recorded(network, weights, c.points, c.wanted) for c in block.calls]
             raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
             values = [self.parameters.values(raw) for raw in raws]
             rows = block.rows([result for result, _ in recorded], values)
@@ -307,8 +307,9 @@ class Objective:
             )
             for call, (_, tape) in zip(block.calls, recorded, strict=True):
                 mine, cotangents = cotangents[: len(tape)], cotangents[len(tape) :]
-                columns = theta.new_empty((size, len(call.points)))
+                columns = theta.new_empty((network.size, len(call.points)))
                 jacobian_columns(tape, mine, columns)
+                columns = chained(self.network, theta[:size], columns)
                 for use in call.uses:
                     if k < len(rows[use.segment]):
                         start = starts[use.segment][k]

@@ -21,7 +21,7 @@ from pinncli.derivatives.jet_index import jet_index
 from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
 from pinncli.networks import MLP, Features
-from pinncli.networks.mlp import ACTIVATIONS
+from pinncli.networks.dense import ACTIVATIONS
 
 X, Y = sympy.symbols("x y")
 
@@ -49,7 +49,15 @@ def network(
         periodic=tuple(k == periodic for k in range(inputs)),
         harmonics=2,
     )
-    return MLP(features=features, outputs=outputs, width=width, depth=2, activation=activation, frequency=1.0)
+    return MLP(
+        features=features,
+        outputs=outputs,
+        width=width,
+        depth=2,
+        activation=activation,
+        initialisation="glorot",
+        frequency=1.0,
+    )
 
 
 def theta_of(net: MLP, seed: int = 0, device: torch.device | None = None) -> Tensor:
@@ -225,7 +233,15 @@ def test_laplacians_are_sums_of_second_derivatives(lap_axes: tuple[int, ...], de
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_engines_agree_with_the_symbolic_derivatives_of_a_small_network(activation: str) -> None:
     features = Features(low=(-1.0, 0.0), high=(2.0, 3.0), periodic=(False, True))
-    net = MLP(features=features, outputs=1, width=2, depth=1, activation=activation, frequency=1.0)
+    net = MLP(
+        features=features,
+        outputs=1,
+        width=2,
+        depth=1,
+        activation=activation,
+        initialisation="glorot",
+        frequency=1.0,
+    )
     theta = theta_of(net)
     weights = [sympy.Float(w, 30) for w in theta.tolist()]
     angle = 2 * sympy.pi * Y / 3

@@ -15,7 +15,7 @@ from torch import Tensor
 from pinncli.derivatives import Reverse
 from pinncli.language.partials import Partial
 from pinncli.networks import MLP, NETWORKS, Features
-from pinncli.networks.mlp import ACTIVATIONS
+from pinncli.networks.dense import ACTIVATIONS
 
 PLAIN = Features(low=(-2.0, 1.0), high=(3.0, 1.5), periodic=(False, False))
 PERIODIC = Features(low=(-2.0, 1.0), high=(3.0, 1.5), periodic=(True, False), harmonics=2)
@@ -36,6 +36,7 @@ def mlp(
         width=width,
         depth=depth,
         activation=activation,
+        initialisation="glorot",
         frequency=frequency,
     )
 

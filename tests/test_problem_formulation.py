@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pinncli.errors import ProblemError
-from pinncli.problem.defaults import LM_PARAMETERS, choose, count_parameters
+from pinncli.problem.defaults import LM_PARAMETERS, DenseNetwork, choose, count_parameters
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
 from pinncli.problem.numeric import mask, probe, run
@@ -178,8 +178,9 @@ def test_choices_follow_the_file() -> None:
     ]
     formulation = formulate(load_problem("burgers1d", overrides))
     choices = choose(formulation)
+    assert isinstance(choices.network, DenseNetwork)
     assert (choices.network.width, choices.network.depth) == (7, 4)
-    assert choices.parameters == count_parameters(2, 7, 4, 1) == 3 * 7 + 3 * 8 * 7 + 8
+    assert choices.parameters == count_parameters(choices.network, 2, 1) == 3 * 7 + 3 * 8 * 7 + 8
     assert (choices.interior, choices.boundary, choices.engine) == (11, 3, "reverse")
     assert choices.resample is not None
     assert choices.resample.every == 9

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pinncli.derivatives import Engine, Reverse
 from pinncli.derivatives.base import NetworkFunction
-from pinncli.derivatives.jet import LinearRecord
+from pinncli.derivatives.jet import Record
 from pinncli.language.calculus import compile_equation, compile_expression
 from pinncli.language.functions import NUMPY
 from pinncli.language.parser import parse_equation, parse_expression
@@ -165,7 +165,7 @@ class Spy:
 
     def recorded(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+    ) -> tuple[dict[Partial, Tensor], list[Record]]:
         raise NotImplementedError
 
     def twice_differentiable(self) -> Engine:

@@ -112,13 +112,21 @@ def _known(formulation: Formulation) -> Iterator[RenderableType]:
         yield table
 
 
+_LAYERS = {"mlp": "layers", "gated": "gated layers", "piratenet": "residual blocks"}
+
+
 def _choices(choices: Choices) -> Iterator[RenderableType]:
+    from pinncli.problem.defaults import DenseNetwork
+
     network = choices.network
     table = _grid()
     embedded = f", periodic in {', '.join(network.periodic)}" if network.periodic else ""
-    layers = (
-        f"{network.depth} layers of {network.width}" if network.kind == "mlp" else f"{network.width} frozen"
-    )
+    layers = f"{network.width} frozen"
+    if isinstance(network, DenseNetwork):
+        words = _LAYERS[network.kind].removesuffix("s" if network.depth == 1 else "")
+        layers = f"{network.depth} {words} of {network.width}"
+        embedded += f", {2 * network.fourier.count} Fourier features" if network.fourier else ""
+        embedded += ", factorised" if network.factorised else ""
     table.add_row("network", f"{network.kind}, {layers}, {network.activation}{embedded}")
     table.add_row("parameters", str(choices.parameters))
     redrawn = ", kept"

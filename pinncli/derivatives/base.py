@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from pinncli.derivatives.jet import LinearRecord
+from pinncli.derivatives.jet import Record
 from pinncli.language.partials import Partial
 
 NetworkFunction = Callable[[Tensor, Any], Any]
@@ -30,7 +30,7 @@ class Engine(Protocol):
 
     def recorded(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+    ) -> tuple[dict[Partial, Tensor], list[Record]]:
         """Like `partials`, with the linear layers recorded; theta is held constant."""
         ...
 

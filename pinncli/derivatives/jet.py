@@ -37,11 +37,23 @@ class LinearRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleRecord:
+    """One product of a pass with numbers of theta: inputs and outputs (S, w, n), scale (w,) or (1,)."""
+
+    inputs: Tensor
+    outputs: Tensor
+    scale: Tensor
+
+
+Record = LinearRecord | ScaleRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Tape:
-    """The linear layers of a pass whose weights are views of `theta`; frozen layers leave no record."""
+    """Where parts of `theta` enter a pass, as weights or as factors; frozen layers leave no record."""
 
     theta: Tensor
-    records: list[LinearRecord] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
 
     def holds(self, weight: Tensor) -> bool:
         """Whether `weight` is a part of theta."""
@@ -135,6 +147,8 @@ def _subtract(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
 
 def _multiply(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
     if isinstance(a, Jet) and isinstance(b, Jet):
+        if a.fused:
+            return a._like(_Product.apply(a.channels, b.channels, a.index))  # type: ignore[no-untyped-call]
         x, y = a.channels, b.channels
         rows = [
             sum((c * x[i] * y[j] for c, i, j in terms[1:]), terms[0][0] * x[terms[0][1]] * y[terms[0][2]])
@@ -143,7 +157,10 @@ def _multiply(a: Jet | Tensor | float, b: Jet | Tensor | float) -> Jet:
         return a._like(torch.stack(rows))
     jet, constant = (a, b) if isinstance(a, Jet) else (b, a)
     assert isinstance(jet, Jet) and not isinstance(constant, Jet)  # noqa: S101
-    return jet._like(jet.channels * _per_feature(constant))
+    outputs = jet.channels * _per_feature(constant)
+    if jet.tape is not None and isinstance(constant, Tensor) and jet.tape.holds(constant):
+        _keep(jet.tape, ScaleRecord(jet.channels.detach(), outputs, constant))
+    return jet._like(outputs)
 
 
 def _per_feature(constant: Tensor | float) -> Tensor | float:
@@ -165,10 +182,15 @@ def _linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
         if bias is not None:
             outputs = torch.cat([(outputs[0] + bias.unsqueeze(1)).unsqueeze(0), outputs[1:]])
     if jet.tape is not None and jet.tape.holds(weight):
-        if outputs.is_leaf:
-            outputs.requires_grad_()
-        jet.tape.records.append(LinearRecord(jet.channels.detach(), outputs, weight, bias))
+        _keep(jet.tape, LinearRecord(jet.channels.detach(), outputs, weight, bias))
     return jet._like(outputs)
+
+
+def _keep(tape: Tape, record: Record) -> None:
+    """Record it; what no recorded layer precedes is where derivatives begin."""
+    if record.outputs.is_leaf:
+        record.outputs.requires_grad_()
+    tape.records.append(record)
 
 
 def _elementwise(name: str) -> Callable[..., Jet]:
@@ -205,6 +227,35 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             to_weight = torch.bmm(grad, channels.mT).sum(0)
         return to_channels, to_weight, grad[0].sum(1) if ctx.has_bias else None
+
+
+class _Product(torch.autograd.Function):
+    """Channels of a and b (S, w, n) -> channels of a b, by `JetIndex.leibniz`; backward is its transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, index: JetIndex) -> Tensor:
+        out = x * y[0]
+        for alpha, terms in enumerate(index.leibniz):
+            for c, i, j in terms:
+                if j:  # the first term of all, a_alpha b, is there already
+                    out[alpha].addcmul_(x[i], y[j], value=c)
+        ctx.save_for_backward(x, y)
+        ctx.index = index
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, y = ctx.saved_tensors
+        to_x = grad * y[0] if ctx.needs_input_grad[0] else None
+        to_y = grad * x[0] if ctx.needs_input_grad[1] else None
+        for alpha, terms in enumerate(ctx.index.leibniz):
+            for c, i, j in terms:
+                if to_x is not None and j:
+                    to_x[i].addcmul_(grad[alpha], y[j], value=c)
+                if to_y is not None and i:
+                    to_y[j].addcmul_(grad[alpha], x[i], value=c)
+        return to_x, to_y, None
 
 
 class _Compose(torch.autograd.Function):

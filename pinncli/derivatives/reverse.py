@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pinncli.derivatives.base import NetworkFunction
-from pinncli.derivatives.jet import LinearRecord
+from pinncli.derivatives.jet import Record
 from pinncli.derivatives.jet_index import unit
 from pinncli.language.partials import MultiIndex, Partial
 
@@ -31,7 +31,7 @@ class Reverse:
 
     def recorded(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
+    ) -> tuple[dict[Partial, Tensor], list[Record]]:
         """Not available."""
         raise NotImplementedError("nested reverse mode records no layers")
 

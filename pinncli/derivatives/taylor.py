@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pinncli.derivatives.affine import AffineJet
 from pinncli.derivatives.base import NetworkFunction
-from pinncli.derivatives.jet import Jet, LinearRecord, Tape
+from pinncli.derivatives.jet import Jet, LinearRecord, Record, Tape
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
 
@@ -48,8 +48,8 @@ class Taylor:
 
     def recorded(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[LinearRecord]]:
-        """Like `partials`, with the linear layers recorded for `jacobian_columns`; theta is held constant."""
+    ) -> tuple[dict[Partial, Tensor], list[Record]]:
+        """Like `partials`, with what `jacobian_columns` needs recorded; theta is held constant."""
         tape = Tape(theta.detach())
         return self._evaluate(network, tape.theta, points, wanted, tape), tape.records
 
@@ -70,17 +70,23 @@ class Taylor:
         return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
 
 
-def jacobian_columns(tape: Sequence[LinearRecord], cotangents: Sequence[Tensor], out: Tensor) -> None:
+def jacobian_columns(tape: Sequence[Record], cotangents: Sequence[Tensor], out: Tensor) -> None:
     """Write each point's gradient with respect to theta into `out` (p, n), the Jacobian transposed.
 
     For a linear layer with inputs A (S, i, n) and output cotangents G (S, o, n) a point's gradient
-    is sum over channels of G outer A for the weights and G's value channel for the bias.
+    is sum over channels of G outer A for the weights and G's value channel for the bias; for a factor
+    it is the sum over channels of G A, and over features where one number multiplies them all.
     """
     n = out.shape[1]
-    covered = sum(r.weight.numel() + (0 if r.bias is None else r.bias.numel()) for r in tape)
+    covered = sum(_held(record) for record in tape)
     if covered != len(out):
-        raise ValueError(f"linear layers hold {covered} of the network's {len(out)} parameters")
+        raise ValueError(f"layers and factors hold {covered} of the network's {len(out)} parameters")
     for record, g in zip(tape, cotangents, strict=True):
+        if not isinstance(record, LinearRecord):
+            start, count = record.scale.storage_offset(), record.scale.numel()
+            each = (g * record.inputs).sum(0)
+            out[start : start + count] = each if count == len(each) else each.sum(0)
+            continue
         o, i = record.weight.shape
         start = record.weight.storage_offset()
         rows = out[start : start + o * i].view(o, i, n)
@@ -90,3 +96,10 @@ def jacobian_columns(tape: Sequence[LinearRecord], cotangents: Sequence[Tensor],
         if record.bias is not None:
             start = record.bias.storage_offset()
             out[start : start + o] = g[0]
+
+
+def _held(record: Record) -> int:
+    """Number of entries of theta that enter there."""
+    if not isinstance(record, LinearRecord):
+        return record.scale.numel()
+    return record.weight.numel() + (0 if record.bias is None else record.bias.numel())

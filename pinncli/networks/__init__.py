@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pinncli.networks.base import Network
+from pinncli.networks.factorised import Factorised, chained, plain
 from pinncli.networks.features import Features
+from pinncli.networks.fourier import FourierFeatures
+from pinncli.networks.gated import Gated
 from pinncli.networks.mlp import MLP
+from pinncli.networks.piratenet import PirateNet
 from pinncli.networks.random_features import RandomFeatures
 
-NETWORKS: dict[str, Callable[..., Network]] = {"mlp": MLP, "features": RandomFeatures.of}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "mlp": MLP,
+    "gated": Gated,
+    "piratenet": PirateNet,
+    "features": RandomFeatures.of,
+}
 """To add a network: write one class beside `mlp.py` and one line here."""
 
-__all__ = ["MLP", "NETWORKS", "Features", "Network", "RandomFeatures"]
+__all__ = [
+    "MLP",
+    "NETWORKS",
+    "Factorised",
+    "Features",
+    "FourierFeatures",
+    "Gated",
+    "Network",
+    "PirateNet",
+    "RandomFeatures",
+    "chained",
+    "plain",
+]

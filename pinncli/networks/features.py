@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+
+
+class Inputs(Protocol):
+    """What the first layer sees of the coordinates."""
+
+    @property
+    def low(self) -> tuple[float, ...]:
+        """Lower end of every coordinate."""
+        ...
+
+    @property
+    def high(self) -> tuple[float, ...]:
+        """Upper end of every coordinate."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of features."""
+        ...
+
+    @property
+    def lifted(self) -> bool:
+        """Whether the features already vary all over the domain, as coordinates do not."""
+        ...
+
+    def __call__(self, points: Any) -> Any:
+        """Features (n, count) of `points` (n, d), a tensor or a jet."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,13 +54,22 @@ class Features:
     @property
     def count(self) -> int:
         """Number of features."""
-        return sum(2 * self.harmonics if p else 1 for p in self.periodic)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of features of every coordinate."""
+        return tuple(2 * self.harmonics if p else 1 for p in self.periodic)
+
+    @property
+    def lifted(self) -> bool:
+        """These are coordinates, scaled or bent round."""
+        return False
 
     @property
     def starts(self) -> tuple[int, ...]:
         """Per coordinate, its first feature."""
-        sizes = [2 * self.harmonics if p else 1 for p in self.periodic]
-        return tuple(sum(sizes[:k]) for k in range(len(sizes)))
+        return tuple(sum(self.sizes[:k]) for k in range(len(self.sizes)))
 
     def __call__(self, points: Any) -> Any:
         """Features (n, count) of `points` (n, d)."""

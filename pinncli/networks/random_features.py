@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pinncli.networks.dense import ACTIVATIONS
 from pinncli.networks.features import Features
-from pinncli.networks.mlp import ACTIVATIONS
 
 SHARPNESS = 2.0
 """Slope of a window at its edge, on patches of length 2."""

@@ -19,7 +19,7 @@ from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
 from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
 from pinncli.problem.plan import Plan, derive_plan
-from pinncli.problem.settings import FeatureSettings
+from pinncli.problem.settings import DenseSettings, FeatureSettings
 from pinncli.problem.source import Loaded, SourceMap, printable
 from pinncli.problem.terms import ConditionTerms, Formulation
 
@@ -71,6 +71,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_data(formulation, source),
         *_check_reference(formulation, source),
         *_check_features(formulation, source),
+        *_check_dense(formulation, source),
     ]
     findings.sort(key=lambda d: (d.line, d.column))
     return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)
@@ -107,6 +108,28 @@ def _check_features(formulation: Formulation, source: SourceMap) -> list[Diagnos
     for name in settings.patches or {}:
         if name not in coordinates:
             path, hint = ("network", "patches", name), nearest(name, coordinates)
+            findings.append(source.diagnose(path, f"no coordinate '{printable(name, 40)}'", hint=hint))
+    return findings
+
+
+def _check_dense(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
+    """Settings that only mean something together."""
+    settings, coordinates = formulation.problem.network, formulation.problem.coordinates
+    if not isinstance(settings, DenseSettings):
+        return []
+    findings = []
+    if settings.initialisation == "siren" and settings.activation != "sine":
+        message = "siren starts networks of sines"
+        findings.append(
+            source.diagnose(("network", "initialisation"), message, hint='add activation = "sine"')
+        )
+    fourier = settings.fourier or settings.kind == "piratenet"
+    if fourier and settings.initialisation == "glorot" and "frequency" in settings.model_fields_set:
+        message = "frequency has no effect on Fourier features"
+        findings.append(source.diagnose(("network", "frequency"), message, hint="set fourier.scale"))
+    for name in settings.fourier.scales if settings.fourier else ():
+        if name not in coordinates:
+            path, hint = ("network", "fourier", "scales", name), nearest(name, coordinates)
             findings.append(source.diagnose(path, f"no coordinate '{printable(name, 40)}'", hint=hint))
     return findings
 

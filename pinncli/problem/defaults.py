@@ -11,7 +11,10 @@ import numpy as np
 from pinncli.language.partials import MAX_ORDER
 from pinncli.problem.settings import (
     AutoNetworkSettings,
+    DenseSettings,
+    FactorisedSettings,
     FeatureSettings,
+    FourierSettings,
     LeastSquaresSettings,
     LevenbergMarquardtSettings,
     MlpSettings,
@@ -26,6 +29,8 @@ T = TypeVar("T")
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
+SPARED: Mapping[str, tuple[float, int]] = {"mlp": (1.0, 0), "gated": (1.0, 1), "piratenet": (0.8, 2)}
+"""Share of the width, and layers fewer, of networks that have more of them than their depth says."""
 INTERIOR: Mapping[int, int] = {1: 512, 2: 4096, 3: 8192}
 """Interior points: several times the parameters, or the residual is interpolated and not solved. A
 linear problem, whose network is smaller, does with half."""
@@ -53,8 +58,16 @@ RESAMPLE_EVERY: Mapping[str, int] = {"lm": 50, "bfgs": 500, "ssbfgs": 500, "ssbr
 
 
 @dataclass(frozen=True)
-class MlpNetwork:
-    """A perceptron. `periodic` names the coordinates that are embedded."""
+class Fourier:
+    """`count` random Fourier features, `scales` along every coordinate."""
+
+    count: int
+    scales: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DenseNetwork:
+    """A network of trained layers. `periodic` names the coordinates that are embedded."""
 
     kind: str
     width: int
@@ -62,7 +75,10 @@ class MlpNetwork:
     activation: str
     periodic: tuple[str, ...]
     harmonics: int
+    initialisation: str
     frequency: float
+    fourier: Fourier | None
+    factorised: FactorisedSettings | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ class FeatureNetwork:
 class Choices:
     """Every setting decided; `reasons` says in a few words why, for those that the program chose."""
 
-    network: MlpNetwork | FeatureNetwork
+    network: DenseNetwork | FeatureNetwork
     parameters: int
     """Length of theta: network and unknown parameters."""
     interior: int
@@ -126,8 +142,7 @@ def choose(
         p += (network.width + 1) * len(problem.components)
         interior, boundary = _feature_points(network, d)
     else:
-        inputs = d + (2 * network.harmonics - 1) * len(network.periodic)
-        p += count_parameters(inputs, network.width, network.depth, len(problem.components))
+        p += count_parameters(network, d, len(problem.components))
         interior, boundary = _interior(formulation), _row(BOUNDARY, d)
     stages = _stages(formulation, network, p, timed, reasons)
     if problem.sampling.interior is None:
@@ -149,9 +164,23 @@ def choose(
     )
 
 
-def count_parameters(inputs: int, width: int, depth: int, outputs: int) -> int:
-    """Weights and biases of an MLP with `depth` hidden layers of `width`."""
-    return (inputs + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * outputs
+def layer_sizes(network: DenseNetwork, coordinates: int, outputs: int) -> list[tuple[int, int]]:
+    """(inputs, outputs) of every linear layer, with its bias."""
+    i = coordinates + (2 * network.harmonics - 1) * len(network.periodic)
+    i = 2 * network.fourier.count if network.fourier else i
+    w, d = network.width, network.depth
+    if network.kind == "gated":
+        return [*[(i, w)] * 3, *[(w, w)] * d, (w, outputs)]
+    if network.kind == "piratenet":
+        return [*[(i, w)] * 2, *[(i, w), (w, w), (w, i)] * d, (i, outputs)]
+    return [(i, w), *[(w, w)] * (d - 1), (w, outputs)]
+
+
+def count_parameters(network: DenseNetwork, coordinates: int, outputs: int) -> int:
+    """Weights and biases, a factor per neuron where they are factorised, a number per residual block."""
+    factors = 1 if network.factorised else 0
+    layers = layer_sizes(network, coordinates, outputs)
+    return sum((i + 1 + factors) * o for i, o in layers) + network.depth * (network.kind == "piratenet")
 
 
 def highest_order(formulation: Formulation) -> int:
@@ -161,28 +190,44 @@ def highest_order(formulation: Formulation) -> int:
     return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
 
 
-def _network(formulation: Formulation, reasons: list[str]) -> MlpNetwork | FeatureNetwork:
+def _network(formulation: Formulation, reasons: list[str]) -> DenseNetwork | FeatureNetwork:
     settings, d = formulation.problem.network, len(formulation.problem.coordinates)
     if isinstance(settings, AutoNetworkSettings):
         settings = MlpSettings()
     periodic = formulation.periodic if settings.periodic == "auto" else ()
-    if isinstance(settings, MlpSettings):
-        width, depth = _row(NETWORK, d)
-        depth = max(2, depth - formulation.linear)
-        if settings.width is None or settings.depth is None:
-            reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
-        if features_first(formulation):
-            reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
-        return MlpNetwork(
-            settings.kind,
-            settings.width or width,
-            settings.depth or depth,
-            settings.activation,
-            periodic,
-            settings.harmonics,
-            settings.frequency,
-        )
-    return _features(settings, formulation, periodic, reasons)
+    if isinstance(settings, FeatureSettings):
+        return _features(settings, formulation, periodic, reasons)
+    if features_first(formulation):
+        reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
+    width, depth = _row(NETWORK, d)
+    share, spared = SPARED[settings.kind]
+    width = settings.width or round(share * width)
+    depth = settings.depth or max(1, max(2, depth - formulation.linear) - spared)
+    if settings.width is None or settings.depth is None:
+        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
+    return DenseNetwork(
+        kind=settings.kind,
+        width=width,
+        depth=depth,
+        activation=settings.activation,
+        periodic=periodic,
+        harmonics=settings.harmonics,
+        initialisation=settings.initialisation,
+        frequency=settings.frequency,
+        fourier=_fourier(settings, width, tuple(formulation.problem.coordinates)),
+        factorised=settings.factorised,
+    )
+
+
+def _fourier(settings: DenseSettings, width: int, names: tuple[str, ...]) -> Fourier | None:
+    """As many features as neurons where their number is left open; a PirateNet always has some."""
+    asked = settings.fourier
+    if asked is None and settings.kind != "piratenet":
+        return None
+    asked = asked or FourierSettings()
+    return Fourier(
+        asked.count or max(1, width // 2), tuple(asked.scales.get(name, asked.scale) for name in names)
+    )
 
 
 def features_first(formulation: Formulation) -> FeatureNetwork | None:
@@ -275,7 +320,7 @@ def _grid(formulation: Formulation) -> dict[str, int]:
 
 
 def _stages(
-    formulation: Formulation, network: MlpNetwork | FeatureNetwork, p: int, timed: bool, reasons: list[str]
+    formulation: Formulation, network: DenseNetwork | FeatureNetwork, p: int, timed: bool, reasons: list[str]
 ) -> tuple[StageSettings, ...]:
     stages = formulation.problem.stages
     if stages != "auto":

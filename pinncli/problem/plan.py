@@ -8,7 +8,7 @@ from math import prod
 
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
 from pinncli.language.scope import Site
-from pinncli.problem.defaults import Choices, highest_order
+from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork, highest_order, layer_sizes
 from pinncli.problem.numeric import fixed
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import LbfgsSettings
@@ -107,6 +107,14 @@ def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SiteP
     return SitePlan(moved, tuple(sorted(partials)), channels, int(carried))
 
 
+def _neurons(network: DenseNetwork | FeatureNetwork, formulation: Formulation) -> int:
+    """Outputs of all hidden layers."""
+    if isinstance(network, FeatureNetwork):
+        return network.width
+    sizes = layer_sizes(network, len(formulation.problem.coordinates), 1)
+    return sum(outputs for _, outputs in sizes[:-1])
+
+
 def _memory(
     point_sets: tuple[PointSet, ...], rows: int, formulation: Formulation, choices: Choices
 ) -> dict[str, int]:
@@ -115,7 +123,7 @@ def _memory(
     optimiser   3 p^2 for a dense matrix and its update (2 m + 4) p for L-BFGS, 4 p for Adam
     Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks;
                 2 (2 p + min(r, b)) p for its triangle
-    layers      4 b |S| width depth: forward values, their cotangents and two intermediates
+    layers      4 b |S| neurons: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
     fields      the output grid, times solution, residual, reference and error fields
     """
@@ -138,7 +146,7 @@ def _memory(
     numbers = {
         "optimiser": optimiser,
         "jacobian": jacobian,
-        "layers": 4 * min(block, largest) * channels * network.width * network.depth,
+        "layers": 4 * min(block, largest) * channels * _neurons(network, formulation),
         "points": sum(s.points for s in point_sets) * (len(problem.coordinates) + 2) + 2 * rows,
         "fields": prod(choices.grid.values()) * fields,
     }

@@ -24,23 +24,69 @@ class AutoNetworkSettings(Settings):
     kind: Literal["auto"] = "auto"
 
 
-class MlpSettings(Settings):
-    """`[network] kind = "mlp"`: a multilayer perceptron."""
+class FourierSettings(Settings):
+    """`[network] fourier`: random Fourier features of the inputs, drawn from the seed and never trained."""
 
-    kind: Literal["mlp"] = "mlp"
-    width: int | None = Field(default=None, ge=1, le=10**9)
-    depth: int | None = Field(default=None, ge=1, le=1000)
+    count: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of pairs of cosine and sine."""
+    scale: float = Field(default=1.0, gt=0, le=1e4)
+    """Deviation of the wave numbers, on coordinates scaled to [-1, 1]."""
+    scales: dict[str, Annotated[float, Field(gt=0, le=1e4)]] = Field(default_factory=dict)
+    """The same for coordinates that want one of their own."""
+
+
+class FactorisedSettings(Settings):
+    """`[network] factorised`: weights diag(exp(s)) V with s and V trained."""
+
+    mean: float = Field(default=0.5, ge=-10, le=10)
+    """Mean of s at the start."""
+    deviation: float = Field(default=0.1, ge=0, le=10)
+    """Deviation of s at the start."""
+
+
+class AnyNetworkSettings(Settings):
+    """What all networks have in common."""
+
+    kind: str
     activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
     periodic: Literal["auto", "off"] = "auto"
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+
+
+class DenseSettings(AnyNetworkSettings):
+    """What all networks of trained layers have in common."""
+
+    width: int | None = Field(default=None, ge=1, le=10**9)
+    depth: int | None = Field(default=None, ge=1, le=1000)
+    initialisation: Literal["glorot", "siren"] = "glorot"
     frequency: float = Field(default=1.0, gt=0, le=1e4)
     """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
-    of waves that the solution has across the domain, times pi, where it has many."""
+    of waves that the solution has across the domain, times pi, where it has many. SIREN's omega."""
+    fourier: FourierSettings | None = None
+    factorised: FactorisedSettings | None = None
 
 
-class FeatureSettings(Settings):
+class MlpSettings(DenseSettings):
+    """`[network] kind = "mlp"`: a multilayer perceptron."""
+
+    kind: Literal["mlp"] = "mlp"
+
+
+class GatedSettings(DenseSettings):
+    """`[network] kind = "gated"`: a perceptron whose hidden layers two encoders gate."""
+
+    kind: Literal["gated"]
+
+
+class PirateNetSettings(DenseSettings):
+    """`[network] kind = "piratenet"`: gated residual blocks that start as the identity."""
+
+    kind: Literal["piratenet"]
+
+
+class FeatureSettings(AnyNetworkSettings):
     """`[network] kind = "features"`: features frozen at random, whose output layer alone is trained.
 
     Width, patches and scale that are left out are chosen by trial, by the residual at fresh points.
@@ -53,9 +99,6 @@ class FeatureSettings(Settings):
     """Overlapping pieces of a coordinate, each with features of its own; 1 for those not named."""
     scale: float | None = Field(default=None, gt=0, le=1e4)
     """Weights and biases are uniform in [-scale, scale], on patches scaled to [-1, 1]."""
-    activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
-    periodic: Literal["auto", "off"] = "auto"
-    harmonics: int = Field(default=1, ge=1, le=64)
 
 
 def _network_kind(value: object) -> object:
@@ -68,6 +111,8 @@ def _network_kind(value: object) -> object:
 NetworkSettings = Annotated[
     Annotated[AutoNetworkSettings, Tag("auto")]
     | Annotated[MlpSettings, Tag("mlp")]
+    | Annotated[GatedSettings, Tag("gated")]
+    | Annotated[PirateNetSettings, Tag("piratenet")]
     | Annotated[FeatureSettings, Tag("features")],
     Discriminator(_network_kind),
 ]

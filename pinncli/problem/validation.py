@@ -32,6 +32,8 @@ _OPTIMISERS: dict[str, type[BaseModel]] = {
 _NETWORKS: dict[str, type[BaseModel]] = {
     "auto": settings.AutoNetworkSettings,
     "mlp": settings.MlpSettings,
+    "gated": settings.GatedSettings,
+    "piratenet": settings.PirateNetSettings,
     "features": settings.FeatureSettings,
 }
 _KINDS: dict[str, dict[str, type[BaseModel]]] = {"optimiser": _OPTIMISERS, "network": _NETWORKS}
@@ -45,6 +47,8 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("functions", "*"): model.Function,
     ("conditions", "*"): model.Condition,
     ("reference_data",): model.ReferenceData,
+    ("network", "fourier"): settings.FourierSettings,
+    ("network", "factorised"): settings.FactorisedSettings,
     ("sampling",): settings.SamplingSettings,
     ("sampling", "resample"): settings.ResampleSettings,
     ("derivatives",): settings.DerivativeSettings,
@@ -202,7 +206,7 @@ def _fields(path: KeyPath, branch: str) -> list[str]:
     """The keys that the table at `path` may have."""
     for pattern, table in _TABLES.items():
         kinds = _KINDS.get(pattern[-2], {}) if len(pattern) > 1 else {}
-        actual = (*path, branch) if kinds else path
+        actual = (*path, branch) if pattern and pattern[-1] in kinds else path
         if len(pattern) == len(actual) and all(p in ("*", a) for p, a in zip(pattern, actual, strict=True)):
             return list(table.model_fields)
     return []
