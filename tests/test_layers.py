@@ -30,6 +30,7 @@ LAYERS = {
     "weighting": 4,
     "objective": 5,
     "optimisers": 6,
+    "adaptation": 6,
     "training": 7,
     "evaluation": 7,
     "runs": 8,

@@ -48,6 +48,9 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("output",): settings.OutputSettings,
     ("marching",): settings.MarchingSettings,
     ("training",): settings.TrainingSettings,
+    ("training", "balance"): settings.BalanceSettings,
+    ("training", "attention"): settings.AttentionSettings,
+    ("training", "causal"): settings.CausalSettings,
     **{("stages", "*", "optimiser", kind): table for kind, table in _OPTIMISERS.items()},
     **{("network", kind): table for kind, table in _NETWORKS.items()},
 }
