@@ -19,6 +19,7 @@ from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Features, Network
 from pinncli.objective import Objective, ParameterMap
+from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, FeatureNetwork, MlpNetwork
 from pinncli.problem.point_groups import point_groups
 from pinncli.problem.settings import ResampleSettings
@@ -165,11 +166,8 @@ class Assembly:
     def _sizes(self, group: int, sample: Sample, theta: Tensor) -> Tensor:
         """|r| (n,) of all conditions of the group together, on the CPU."""
         alone = self.objective_of([self.groups[group]], [sample])
-        return (
-            torch.linalg.vector_norm(torch.stack(list(alone.magnitudes(theta).values())), dim=0)
-            .double()
-            .cpu()
-        )
+        together: Tensor = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0)
+        return together.double().cpu()
 
 
 def assemble(
@@ -236,32 +234,26 @@ def _network(
 
 def adaptation(assembly: Assembly) -> Adaptation | None:
     """The rules of the adaptive weights that the problem asks for; None without any."""
-    training, box = assembly.formulation.problem.training, assembly.box
+    formulation, box = assembly.formulation, assembly.box
+    training, time = formulation.problem.training, formulation.problem.time
     balance, attention, causal = training.balance, training.attention, training.causal
     if balance == attention == causal == "off":
         return None
     rule = None
     if causal != "off":
-        time = assembly.formulation.problem.time
         if time is None:
             raise ValueError("causal weights need a time coordinate")
-        axis = box.names.index(time)
-        regions = {
-            c.name: region
-            for group, region in zip(assembly.groups, assembly.regions, strict=True)
-            for c in group.conditions
-        }
-        first = frozenset(n for n, r in regions.items() if r.labels == (f"{time}-",) and r.data is None)
+        axis, first = box.names.index(time), initial_conditions(formulation)
         rule = Causal(
             axis=axis,
             low=box.low[axis],
             high=box.high[axis],
             first=first,
-            follows=frozenset(n for n, r in regions.items() if n not in first and r.data is None),
+            follows=tuple(c.name for c in formulation.conditions if c.name not in first and not c.data),
             weights={c.name: c.weight for g in assembly.groups for c in g.conditions},
             **causal.model_dump(),
         )
-    emphasis = {t.name: t.weight for t in assembly.formulation.conditions}
+    emphasis = {t.name: t.weight for t in formulation.conditions}
     return Adaptation(
         balance=None if balance == "off" else Balance(weights=emphasis, **balance.model_dump()),
         attention=None if attention == "off" else Attention(**attention.model_dump()),

@@ -28,8 +28,8 @@ class Causal:
     chunks: int
     tolerances: tuple[float, ...]
     every: int
-    first: frozenset[str]
-    follows: frozenset[str]
+    first: tuple[str, ...]
+    follows: tuple[str, ...]
     weights: Mapping[str, float]
     """Of every condition's mean square."""
 
