@@ -14,7 +14,7 @@ STRIP = 1 << 22
 
 @dataclass(frozen=True)
 class Attention:
-    """Residual-based attention (Anagnostopoulos, Toscano, Stergiopulos & Karniadakis 2024, CMAME 421, eq. 6).
+    """Residual-based attention (Anagnostopoulos, Toscano, Stergiopulos & Karniadakis 2024, CMAME 421).
 
     lambda_i <- decay lambda_i + rate |r_i| / max_k |r_k|, and r_i becomes lambda_i r_i. Two things differ:
     lambda starts at one instead of zero, and is divided by its root mean square over the points of the

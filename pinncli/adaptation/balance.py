@@ -22,7 +22,7 @@ class Balance:
     gradient: lambda_c = sum_k |grad L_k| / |grad L_c|, the weighted gradients then have one length (Wang,
     Sankaran, Wang & Perdikaris 2023, arXiv 2308.08468, eqs. 16 and 17; L_c is condition c's share of the
     value). ntk: lambda_c = trace K / trace K_cc with K_cc = J_c J_c', J_c the Jacobian of the rows of
-    condition c (Wang, Yu & Perdikaris 2022, J. Comput. Phys. 449, eq. 6.5); the rows contain
+    condition c (Wang, Yu & Perdikaris 2022, J. Comput. Phys. 449, algorithm 1); the rows contain
     1/sqrt(n_c), so that the number of points does not count. Both are times the condition's `weight`,
     which the quotient would otherwise cancel.
     """
