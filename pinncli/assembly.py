@@ -18,7 +18,8 @@ from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Features, Network
-from pinncli.objective import Objective, ParameterMap
+from pinncli.objective import Objective
+from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, FeatureNetwork, MlpNetwork
 from pinncli.problem.point_groups import point_groups
