@@ -14,6 +14,7 @@ from pinncli.adaptation import Attention, Balance, Causal
 from pinncli.adaptation.attention import nearest
 from pinncli.adaptation.balance import gradient_norms
 from pinncli.assembly import Assembly, adaptation, assemble
+from pinncli.errors import ProblemError
 from pinncli.objective import Objective
 from pinncli.optimisers import OPTIMISERS
 from pinncli.problem.checks import check
@@ -383,6 +384,11 @@ def test_settings_that_contradict_are_refused(problem: str, settings: list[str],
     errors = check(load_problem(problem, settings)).errors
     assert any(message in str(error) for error in errors), errors
     assert all(error.hint for error in errors if message in str(error))
+
+
+def test_an_empty_list_of_tolerances_is_refused() -> None:
+    with pytest.raises(ProblemError, match="tolerances: should not have fewer entries than 1"):
+        load_problem("heat1d", ["training.causal={tolerances=[]}"])
 
 
 def test_good_settings_are_not_refused() -> None:
