@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinncli.adaptation import Adaptation, Attention, Balance, Causal
+from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
@@ -94,10 +94,12 @@ class Assembly:
         """The objective of any groups, with this network and engine."""
         return Objective.of(self.network, self.engine, groups, samples, self.parameters, self.block)
 
-    def draw(self, number: int, theta: Tensor | None, points: Sequence[Sample] = ()) -> tuple[Sample, ...]:
+    def draw(
+        self, number: int, theta: Tensor | None, points: Sequence[Sample] = (), gate: Gate | None = None
+    ) -> tuple[Sample, ...]:
         """The points of draw `number`; after the first the interior follows the residual if asked to.
 
-        `points` are those until now.
+        `points` are those until now; `gate` has factors on the residuals to follow.
         """
         by = "uniform" if self.resample is None or theta is None else self.resample.by
         samples = []
@@ -105,9 +107,9 @@ class Assembly:
             if region.data is not None:
                 samples.append(region.data)
             elif by == "residual" and theta is not None and not self.box.sides(region.labels):
-                samples.append(self._by_residual(k, number, theta))
+                samples.append(self._by_residual(k, number, theta, gate))
             elif by == "retain" and theta is not None and not self.box.sides(region.labels):
-                samples.append(self._retain(k, number, theta, points[k]))
+                samples.append(self._retain(k, number, theta, points[k], gate))
             else:
                 samples.append(self._sample(k, region.count, self.method, number))
         return tuple(samples)
@@ -135,7 +137,7 @@ class Assembly:
         drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
         return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
 
-    def _by_residual(self, group: int, number: int, theta: Tensor) -> Sample:
+    def _by_residual(self, group: int, number: int, theta: Tensor, gate: Gate | None) -> Sample:
         """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, none taken twice.
 
         Of the points, `share` are the first of draw 0 and stay there.
@@ -144,7 +146,7 @@ class Assembly:
         staying = round(self.resample.share * self.regions[group].count)
         count = self.regions[group].count - staying
         candidates = self._sample(group, CANDIDATES * count, self.method, number)
-        size = self._sizes(group, candidates, theta)
+        size = self._sizes(group, candidates, theta, gate)
         density = size**self.resample.power
         density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
         generator = torch.Generator().manual_seed(stream_seed(self.seed, number, f"rad/{group}"))
@@ -156,19 +158,19 @@ class Assembly:
         followed = candidates[chosen.to(self.device)]
         return self._sample(group, staying, self.method, 0).join(followed) if staying else followed
 
-    def _retain(self, group: int, number: int, theta: Tensor, old: Sample) -> Sample:
+    def _retain(self, group: int, number: int, theta: Tensor, old: Sample, gate: Gate | None) -> Sample:
         """R3 (Daw et al. 2023, arXiv 2207.02338, algorithm 1): points whose |r| is above the mean stay, the
         others are released and drawn anew.
         """
-        size = self._sizes(group, old, theta)
+        size = self._sizes(group, old, theta, gate)
         kept = old[torch.nonzero(size > size.mean()).squeeze(1).to(self.device)]
         return kept.join(self._sample(group, len(old) - len(kept), self.method, number))
 
-    def _sizes(self, group: int, sample: Sample, theta: Tensor) -> Tensor:
-        """|r| (n,) of all conditions of the group together, on the CPU."""
+    def _sizes(self, group: int, sample: Sample, theta: Tensor, gate: Gate | None) -> Tensor:
+        """|r| (n,) of all conditions of the group together, as causality sees it, on the CPU."""
         alone = self.objective_of([self.groups[group]], [sample])
         together: Tensor = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0)
-        return together.double().cpu()
+        return (together if gate is None else together * gate(sample.points)).double().cpu()
 
 
 def assemble(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pinncli.adaptation import Adaptation, Weights
+from pinncli.adaptation import Adaptation, Gate, Weights
 from pinncli.objective import Objective
 from pinncli.optimisers import Optimiser, StepInfo
 from pinncli.residuals import Sample
@@ -101,14 +101,15 @@ class Setup:
     """What the loop needs of its maker.
 
     `objective` builds the objective at given points; `draw` gives the points of a draw number,
-    which may look at the current theta to put them where residuals are large, and at the points
-    until now; `error` measures the solution where a reference is known; `parameters` reads the
-    unknown numbers; `adaptation` has the rules of the adaptive weights.
+    which may look at the current theta to put them where residuals are large, at the points until
+    now, and at the factors that causality puts on residuals; `error` measures the solution where a
+    reference is known; `parameters` reads the unknown numbers; `adaptation` has the rules of the
+    adaptive weights.
     """
 
     stages: Sequence[Stage]
     objective: Callable[[Sequence[Sample]], Objective]
-    draw: Callable[[int, Tensor | None, tuple[Sample, ...]], tuple[Sample, ...]]
+    draw: Callable[[int, Tensor | None, tuple[Sample, ...], Gate | None], tuple[Sample, ...]]
     error: Callable[[Tensor], float | None]
     parameters: Callable[[Tensor], dict[str, float]]
     target: float | None = None
@@ -126,7 +127,7 @@ class Setup:
 
 def start(setup: Setup, theta: Tensor) -> LoopState:
     """The state before the first step."""
-    state = LoopState(theta, setup.draw(0, None, ()))
+    state = LoopState(theta, setup.draw(0, None, (), None))
     if setup.adaptation is None:
         return state
     return replace(state, weights=setup.adaptation.start(setup.objective(state.points), theta))
@@ -296,8 +297,9 @@ def _reweighted(setup: Setup, objective: Objective, state: LoopState, ended: boo
 
 
 def _redraw(setup: Setup, objective: Objective, state: LoopState) -> tuple[LoopState, Objective]:
-    points = setup.draw(state.draw + 1, state.theta, state.points)
     weights = state.weights
+    gate = None if setup.adaptation is None or weights is None else setup.adaptation.gate(weights)
+    points = setup.draw(state.draw + 1, state.theta, state.points, gate)
     if setup.adaptation is not None and weights is not None:
         weights = setup.adaptation.carry(weights, objective, points)
     state = replace(

@@ -241,6 +241,16 @@ def test_causal_weights_multiply_what_follows_and_not_the_beginning() -> None:
     assert torch.equal(factors["rate"], weights.causal[rules.causal.chunk(points)])
 
 
+def test_redraws_follow_the_residual_as_causality_weighs_it() -> None:
+    rules = rule("causal")
+    _, plain, theta = made(RULES["causal"])
+    weights = rules.start(plain, theta)
+    gate = rules.gate(weights)
+    factors = rules.factors(plain, weights)["rate"]
+    assert torch.allclose(gate(plain.samples[0].points).square(), factors)
+    assert rule("attention").gate(weights) is None
+
+
 def test_the_tolerance_moves_on_when_all_weights_are_near_one() -> None:
     rules = rule("causal")
     _, plain, theta = made(RULES["causal"])

@@ -49,6 +49,19 @@ def test_what_is_above_the_mean_is_retained_and_all_else_released() -> None:
     assert not torch.equal(new[1].points, old[1].points)  # sides are drawn anew
 
 
+@pytest.mark.parametrize("resample", ["by='retain'", "share=0.5"])
+def test_a_gate_keeps_points_from_where_residuals_do_not_count_yet(resample: str) -> None:
+    assembly, theta = made(resample)
+    shares = []
+    for gate in (None, lambda points: (points[:, 1] < 0.5).double()):
+        points = assembly.draw(0, None)
+        for number in (1, 2, 3):
+            points = assembly.draw(number, theta, points, gate)
+        shares.append(float((points[0].points[:, 1] < 0.5).double().mean()))
+    assert shares[1] > shares[0] + 0.1
+    assert shares[1] < 0.95  # the later times are still seen
+
+
 def test_retained_points_gather_where_the_residual_stays_large() -> None:
     assembly, theta = made("by='retain'")
     points = assembly.draw(0, None)

@@ -320,9 +320,9 @@ def test_points_are_redrawn_on_time_and_the_optimiser_is_told(assembly: Assembly
     made = setup(assembly, stage(optimiser, 8, redraw=4), stage(Descent(), 3, redraw=2))
     numbers: list[int] = []
 
-    def draw(number: int, theta: Tensor | None, points: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    def draw(number: int, theta: Tensor | None, *rest: Any) -> tuple[Sample, ...]:
         numbers.append(number)
-        return made.draw(number, theta, points)
+        return made.draw(number, theta, *rest)
 
     watched = replace(made, draw=draw)
     result = run(watched, begin(watched, assembly))

@@ -3,6 +3,6 @@
 from pinncli.adaptation.attention import Attention
 from pinncli.adaptation.balance import Balance
 from pinncli.adaptation.causal import Causal
-from pinncli.adaptation.weights import Adaptation, Weights
+from pinncli.adaptation.weights import Adaptation, Gate, Weights
 
-__all__ = ["Adaptation", "Attention", "Balance", "Causal", "Weights"]
+__all__ = ["Adaptation", "Attention", "Balance", "Causal", "Gate", "Weights"]

@@ -7,7 +7,7 @@ change of the objective, as a redraw is; between updates the objective is one fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from pinncli.adaptation.causal import DONE, Causal
 from pinncli.objective import Objective
 from pinncli.residuals import Sample
 
-Rows = Mapping[str, Sequence[Tensor]]
+Gate = Callable[[Tensor], Tensor]
+"""Factors (n,) on the residuals of conditions in the interior, at points (n, d)."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ class Adaptation:
             for name in self.causal.follows:
                 factors[name] = factors[name] * weights.causal[self.causal.chunk(points[name])]
         return factors
+
+    def gate(self, weights: Weights) -> Gate | None:
+        """sqrt(w) at any points, None for one: none are spent where residuals do not count yet."""
+        rule, causal = self.causal, weights.causal
+        if rule is None or causal is None:
+            return None
+        return lambda points: causal[rule.chunk(points)].sqrt()
 
     def due(self, step: int) -> bool:
         """Whether any rule is updated after this step of the run."""
