@@ -13,13 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
 from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Factorised, Features, FourierFeatures, Network
 from pinncli.networks.dense import Dense
 from pinncli.networks.features import Inputs
-from pinncli.objective import Objective, ParameterMap
+from pinncli.objective import Objective
+from pinncli.parameters import ParameterMap
+from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
 from pinncli.problem.point_groups import point_groups
 from pinncli.problem.settings import ResampleSettings
@@ -93,15 +96,22 @@ class Assembly:
         """The objective of any groups, with this network and engine."""
         return Objective.of(self.network, self.engine, groups, samples, self.parameters, self.block)
 
-    def draw(self, number: int, theta: Tensor | None) -> tuple[Sample, ...]:
-        """The points of draw `number`; after the first the interior follows the residual if asked to."""
-        follow = self.resample is not None and self.resample.by == "residual"
+    def draw(
+        self, number: int, theta: Tensor | None, points: Sequence[Sample] = (), gate: Gate | None = None
+    ) -> tuple[Sample, ...]:
+        """The points of draw `number`; after the first the interior follows the residual if asked to.
+
+        `points` are those until now; `gate` has factors on the residuals to follow.
+        """
+        by = "uniform" if self.resample is None or theta is None else self.resample.by
         samples = []
         for k, region in enumerate(self.regions):
             if region.data is not None:
                 samples.append(region.data)
-            elif follow and theta is not None and not self.box.sides(region.labels):
-                samples.append(self._by_residual(k, number, theta))
+            elif by == "residual" and theta is not None and not self.box.sides(region.labels):
+                samples.append(self._by_residual(k, number, theta, gate))
+            elif by == "retain" and theta is not None and not self.box.sides(region.labels):
+                samples.append(self._retain(k, number, theta, points[k], gate))
             else:
                 samples.append(self._sample(k, region.count, self.method, number))
         return tuple(samples)
@@ -129,13 +139,16 @@ class Assembly:
         drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
         return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
 
-    def _by_residual(self, group: int, number: int, theta: Tensor) -> Sample:
-        """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, none taken twice."""
+    def _by_residual(self, group: int, number: int, theta: Tensor, gate: Gate | None) -> Sample:
+        """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, none taken twice.
+
+        Of the points, `share` are the first of draw 0 and stay there.
+        """
         assert self.resample is not None  # noqa: S101  (the caller has seen it)
-        count = self.regions[group].count
+        staying = round(self.resample.share * self.regions[group].count)
+        count = self.regions[group].count - staying
         candidates = self._sample(group, CANDIDATES * count, self.method, number)
-        alone = self.objective_of([self.groups[group]], [candidates])
-        size = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0).double().cpu()
+        size = self._sizes(group, candidates, theta, gate)
         density = size**self.resample.power
         density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
         generator = torch.Generator().manual_seed(stream_seed(self.seed, number, f"rad/{group}"))
@@ -144,7 +157,22 @@ class Assembly:
             -torch.rand(len(density), generator=generator, dtype=torch.float64).clamp_min(1e-300).log()
         )
         chosen = torch.topk(exponential / density, count, largest=False).indices.sort().values
-        return candidates[chosen.to(self.device)]
+        followed = candidates[chosen.to(self.device)]
+        return self._sample(group, staying, self.method, 0).join(followed) if staying else followed
+
+    def _retain(self, group: int, number: int, theta: Tensor, old: Sample, gate: Gate | None) -> Sample:
+        """R3 (Daw et al. 2023, arXiv 2207.02338, algorithm 1): points whose |r| is above the mean stay, the
+        others are released and drawn anew.
+        """
+        size = self._sizes(group, old, theta, gate)
+        kept = old[torch.nonzero(size > size.mean()).squeeze(1).to(self.device)]
+        return kept.join(self._sample(group, len(old) - len(kept), self.method, number))
+
+    def _sizes(self, group: int, sample: Sample, theta: Tensor, gate: Gate | None) -> Tensor:
+        """|r| (n,) of all conditions of the group together, as causality sees it, on the CPU."""
+        alone = self.objective_of([self.groups[group]], [sample])
+        together: Tensor = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0)
+        return (together if gate is None else together * gate(sample.points)).double().cpu()
 
 
 def assemble(
@@ -177,7 +205,8 @@ def assemble(
         parameters=parameters,
         method=choices.method,
         resample=choices.resample,
-        block=choices.block or _block(groups, network, engine, choices, device),
+        block=choices.block
+        or _block(groups, network, engine, choices, device, problem.training.needs_jacobian),
         seed=seed,
         device=device,
         dtype=dtype,
@@ -226,6 +255,36 @@ def _network(
     if not isinstance(network, Dense):
         raise TypeError("only networks of linear layers have weights to factorise")
     return Factorised(network, chosen.factorised.mean, chosen.factorised.deviation)
+
+
+def adaptation(assembly: Assembly) -> Adaptation | None:
+    """The rules of the adaptive weights that the problem asks for; None without any."""
+    formulation, box = assembly.formulation, assembly.box
+    training, time = formulation.problem.training, formulation.problem.time
+    balance, attention, causal = training.balance, training.attention, training.causal
+    if balance == attention == causal == "off":
+        return None
+    rule = None
+    if causal != "off":
+        if time is None:
+            raise ValueError("causal weights need a time coordinate")
+        axis, first = box.names.index(time), initial_conditions(formulation)
+        rule = Causal(
+            axis=axis,
+            low=box.low[axis],
+            high=box.high[axis],
+            first=first,
+            follows=tuple(c.name for c in formulation.conditions if c.name not in first and not c.data),
+            weights={c.name: c.weight for g in assembly.groups for c in g.conditions},
+            **causal.model_dump(),
+        )
+    emphasis = {t.name: t.weight for t in formulation.conditions}
+    return Adaptation(
+        balance=None if balance == "off" else Balance(weights=emphasis, **balance.model_dump()),
+        attention=None if attention == "off" else Attention(**attention.model_dump()),
+        causal=rule,
+        extents=tuple(high - low for low, high in zip(box.low, box.high, strict=True)),
+    )
 
 
 def _groups(
@@ -279,14 +338,19 @@ def _predicate(program: Program | None, names: Sequence[str]) -> Predicate | Non
 
 
 def _block(
-    groups: Sequence[Group], network: Network, engine: Engine, choices: Choices, device: torch.device
+    groups: Sequence[Group],
+    network: Network,
+    engine: Engine,
+    choices: Choices,
+    device: torch.device,
+    jacobians: bool,
 ) -> int:
     """Points per block: the cache on a CPU, plenty on an accelerator, fewer where Jacobians are held."""
     block = 1 << 16
     if device.type == "cpu":
         channels = max(len({(p.orders, p.laplacian) for p in w}) + 1 for g in groups for w in g.wanted)
         block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
-    if all(stage.optimiser.kind != "lm" for stage in choices.stages):
+    if not jacobians and all(stage.optimiser.kind != "lm" for stage in choices.stages):
         return block
     if not engine.records:
         return BATCHED_POINTS

@@ -8,7 +8,7 @@ block (and p^2 for the Gram matrix), whatever the number of points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -19,37 +19,12 @@ from pinncli.derivatives import Engine
 from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import Partial
 from pinncli.networks import Network, chained, plain
+from pinncli.parameters import ParameterMap
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
 
 GRAM_STRIPS = 4
 """Strips of the Gram matrix, which is symmetric."""
-
-
-@dataclass(frozen=True)
-class ParameterMap:
-    """Unknown numbers as smooth functions of unconstrained variables s, all starting at s = 0.
-
-    With bounds: value = low + (high - low) / (1 + exp(-(s + s0))); without: initial + scale s,
-    scale = max(|initial|, 1).
-    """
-
-    names: tuple[str, ...]
-    initial: tuple[float, ...]
-    bounds: tuple[tuple[float, float] | None, ...]
-
-    def values(self, raw: Tensor) -> dict[str, Tensor]:
-        """Values by name; `raw` is (k,) or (k, n), values are then () or (n,)."""
-        result: dict[str, Tensor] = {}
-        for k, (name, start, bounds) in enumerate(zip(self.names, self.initial, self.bounds, strict=True)):
-            if bounds is None:
-                result[name] = start + max(abs(start), 1.0) * raw[k]
-            else:
-                low, high = bounds
-                share = min(max((start - low) / (high - low), 1e-3), 1.0 - 1e-3)
-                offset = torch.logit(torch.tensor(share, dtype=torch.float64)).item()
-                result[name] = low + (high - low) * torch.sigmoid(raw[k] + offset)
-        return result
 
 
 @dataclass(frozen=True)
@@ -62,8 +37,8 @@ class Objective:
     samples: tuple[Sample, ...]
     parameters: ParameterMap
     blocks: tuple[Block, ...]
-    scales: tuple[tuple[tuple[float, ...], ...], ...]
-    """Per block, segment and component, the factor on its rows."""
+    scales: tuple[tuple[tuple[float | Tensor, ...], ...], ...]
+    """Per block, segment and component, the factor on its rows: one, or one per point (n,)."""
 
     @classmethod
     def of(
@@ -78,9 +53,9 @@ class Objective:
         """Cut the samples into blocks of at most `block` points."""
         factors = row_scales(groups, samples)
         blocks: list[Block] = []
-        scales: list[tuple[tuple[float, ...], ...]] = []
+        scales: list[tuple[tuple[float | Tensor, ...], ...]] = []
         pending: list[Segment] = []
-        pending_scales: list[tuple[float, ...]] = []
+        pending_scales: list[tuple[float | Tensor, ...]] = []
         filled = 0
 
         def close() -> None:
@@ -104,6 +79,26 @@ class Objective:
                 filled += len(segment.sample)
         close()
         return cls(network, engine, tuple(groups), tuple(samples), parameters, tuple(blocks), tuple(scales))
+
+    def weighted(self, factors: Mapping[str, Tensor]) -> Objective:
+        """The same with the squares of a condition's residuals times `factors` () or (n,), by its name.
+
+        They replace earlier factors; a condition that is not named has its fixed weight alone.
+        """
+        base = dict(zip((g.name for g in self.groups), row_scales(self.groups, self.samples), strict=True))
+        roots = {name: factor.sqrt() for name, factor in factors.items()}
+        starts = dict.fromkeys(base, 0)
+        scales = []
+        for block in self.blocks:
+            mine = []
+            for segment in block.segments:
+                start = starts[segment.group.name]
+                stop = starts[segment.group.name] = start + len(segment.sample)
+                owners = [c.name for c in segment.group.conditions for _ in range(c.components)]
+                pairs = zip(base[segment.group.name], owners, strict=True)
+                mine.append(tuple(_times(scale, roots.get(name), start, stop) for scale, name in pairs))
+            scales.append(tuple(mine))
+        return replace(self, scales=tuple(scales))
 
     @property
     def size(self) -> int:
@@ -207,12 +202,23 @@ class Objective:
         totals = {c.name: 0.0 for g in self.groups for c in g.conditions}
         with torch.no_grad():
             for block, rows in zip(self.blocks, self._scaled(theta), strict=True):
-                flat = iter(rows)
-                for segment in block.segments:
-                    for condition in segment.group.conditions:
-                        for _ in range(condition.components):
-                            row = next(flat)
-                            totals[condition.name] += 0.5 * float(row.dot(row))
+                for (name, _), row in zip(_owned(block), rows, strict=True):
+                    totals[name] += 0.5 * float(row.dot(row))
+        return totals
+
+    def row_conditions(self) -> list[tuple[str, int]]:
+        """Whose the rows of `residual` are, in order: conditions and numbers of rows."""
+        return [pair for block in self.blocks for pair in _owned(block)]
+
+    def traces(self, theta: Tensor) -> dict[str, float]:
+        """The trace of J_c J_c^T, J_c the Jacobian of the scaled rows of condition c, by its name."""
+        totals = {c.name: 0.0 for g in self.groups for c in g.conditions}
+        for block, (_, transposed) in zip(self.blocks, self._jacobians(theta), strict=True):
+            start = 0
+            squares = transposed.square().sum(dim=0)
+            for name, n in _owned(block):
+                totals[name] += float(squares[start : start + n].sum())
+                start += n
         return totals
 
     def condition_rows(self, theta: Tensor) -> dict[str, list[Tensor]]:
@@ -256,7 +262,7 @@ class Objective:
             yield rule(block, scales, theta)
 
     def _batched_jacobian(
-        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
+        self, block: Block, scales: Sequence[Sequence[float | Tensor]], theta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Row by row reverse mode, rows batched; for any engine."""
         leaf = theta.detach().requires_grad_()
@@ -272,7 +278,7 @@ class Objective:
         return r.detach(), torch.cat(rows).t()
 
     def _recorded_jacobian(
-        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
+        self, block: Block, scales: Sequence[Sequence[float | Tensor]], theta: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One backward pass per residual component: points are independent, so a pass serves them all."""
         size = self.network.size
@@ -343,8 +349,25 @@ def _add_lower(matrix: Tensor, rows: Tensor) -> None:
         matrix[start:stop, :stop].addmm_(rows[start:stop], rows[:stop].t())
 
 
-def _scale(rows: Sequence[Sequence[Tensor]], scales: Sequence[Sequence[float]]) -> list[Tensor]:
+def _scale(rows: Sequence[Sequence[Tensor]], scales: Sequence[Sequence[float | Tensor]]) -> list[Tensor]:
     return [row * f for part, fs in zip(rows, scales, strict=True) for row, f in zip(part, fs, strict=True)]
+
+
+def _times(scale: float, root: Tensor | None, start: int, stop: int) -> float | Tensor:
+    """The factor on rows `start:stop`: a number where it is the same for all of them."""
+    if root is None:
+        return scale
+    return scale * (root[start:stop] if root.ndim else float(root))
+
+
+def _owned(block: Block) -> list[tuple[str, int]]:
+    """The condition and the number of rows of every row tensor of a block."""
+    return [
+        (c.name, len(s.sample))
+        for s in block.segments
+        for c in s.group.conditions
+        for _ in range(c.components)
+    ]
 
 
 def _spread(raw: Tensor, n: int) -> Tensor:

@@ -113,6 +113,12 @@ class Sample:
     def __getitem__(self, key: slice | Tensor) -> Sample:
         return Sample(self.points[key], self.normals[key], {n: c[key] for n, c in self.columns.items()})
 
+    def join(self, other: Sample) -> Sample:
+        """The points of this sample, then those of another with the same columns."""
+        columns = {n: torch.cat([c, other.columns[n]]) for n, c in self.columns.items()}
+        points = torch.cat([self.points, other.points])
+        return Sample(points, torch.cat([self.normals, other.normals]), columns)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Sample:
         """The same sample elsewhere."""
         columns = {n: c.to(device, dtype) for n, c in self.columns.items()}

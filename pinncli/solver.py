@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinncli.assembly import Assembly, assemble
+from pinncli.assembly import Assembly, adaptation, assemble
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
 from pinncli.optimisers import OPTIMISERS
@@ -208,6 +208,7 @@ def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup
         target=target,
         max_steps=settings.max_steps,
         max_time=options.max_time,
+        adaptation=adaptation(assembly),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pinncli.adaptation import Adaptation, Gate, Weights
 from pinncli.objective import Objective
 from pinncli.optimisers import Optimiser, StepInfo
 from pinncli.residuals import Sample
@@ -25,6 +26,8 @@ Status = Literal["complete", "target", "time-limit", "interrupted", "diverged", 
 
 MAX_RECOVERIES = 5
 """Recoveries in one stage before it is given up."""
+NESTED = ("points", "optimiser", "weights")
+"""Fields of the state that are tables of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ class Stage:
 class StepRecord:
     """One step, as recorded in the history.
 
-    `value` is the objective; `losses` its share per condition and `error` the largest relative
-    L2 error (both only now and then, else None); `event` says what happened besides.
+    `value` is the objective as the optimiser sees it, with all weights; `losses` the share of every
+    condition without the adaptive ones, comparable over the run, and `error` the largest relative L2
+    error (both only now and then, else None); `event` says what happened besides.
     """
 
     stage: int
@@ -72,8 +76,9 @@ class LoopState:
     """What the loop carries, and so what a checkpoint holds.
 
     `points` are the drawn points of every sampled group (they depend on theta where the residual
-    chose them); `marked_value` and `marked_step` are where the last progress was seen; `stalled`
-    says that the last stage was given up.
+    chose them), `weights` the adaptive weights of these points, None without any; `marked_value` and
+    `marked_step` are where the last progress was seen, in the weights of now; `stalled` says that the
+    last stage was given up.
     """
 
     theta: Tensor
@@ -88,6 +93,7 @@ class LoopState:
     recoveries: int = 0
     elapsed: float = 0.0
     stalled: bool = False
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -95,24 +101,36 @@ class Setup:
     """What the loop needs of its maker.
 
     `objective` builds the objective at given points; `draw` gives the points of a draw number,
-    which may look at the current theta to put them where residuals are large;
-    `error` measures the solution where a reference is known; `parameters` reads the unknown
-    numbers.
+    which may look at the current theta to put them where residuals are large, at the points until
+    now, and at the factors that causality puts on residuals; `error` measures the solution where a
+    reference is known; `parameters` reads the unknown numbers; `adaptation` has the rules of the
+    adaptive weights.
     """
 
     stages: Sequence[Stage]
     objective: Callable[[Sequence[Sample]], Objective]
-    draw: Callable[[int, Tensor | None], tuple[Sample, ...]]
+    draw: Callable[[int, Tensor | None, tuple[Sample, ...], Gate | None], tuple[Sample, ...]]
     error: Callable[[Tensor], float | None]
     parameters: Callable[[Tensor], dict[str, float]]
     target: float | None = None
     max_steps: int | None = None
     max_time: float | None = None
+    adaptation: Adaptation | None = None
+
+    def weighted(self, state: LoopState) -> Objective:
+        """The objective at the points and with the weights of `state`."""
+        objective = self.objective(state.points)
+        if self.adaptation is None or state.weights is None:
+            return objective
+        return self.adaptation.apply(objective, state.weights)
 
 
 def start(setup: Setup, theta: Tensor) -> LoopState:
     """The state before the first step."""
-    return LoopState(theta, setup.draw(0, None))
+    state = LoopState(theta, setup.draw(0, None, (), None))
+    if setup.adaptation is None:
+        return state
+    return replace(state, weights=setup.adaptation.start(setup.objective(state.points), theta))
 
 
 def train(
@@ -123,7 +141,7 @@ def train(
     `stop` is asked before every step; a reason that it gives ends the run as interrupted.
     """
     began = time.monotonic() - state.elapsed
-    objective = setup.objective(state.points)
+    objective = setup.weighted(state)
     while state.stage < len(setup.stages):
         stage = setup.stages[state.stage]
         if state.optimiser is None:
@@ -139,19 +157,13 @@ def train(
             if given_up and not math.isfinite(record.value):
                 yield record, state
                 return "diverged", state
-            ended = ended or given_up
             if setup.target is not None and record.error is not None and record.error <= setup.target:
                 yield record, state
                 return "target", state
-            if (
-                not ended
-                and stage.redraw
-                and state.stage_step % stage.redraw == 0
-                and state.stage_step < stage.steps
-            ):
-                state, objective = _redraw(setup, stage, objective, state)
-                record = replace(record, event="; ".join(filter(None, (record.event, "points redrawn"))))
-            over = ended or state.stage_step >= stage.steps
+            if not given_up and state.stage_step < stage.steps:
+                state, objective, event, ended = _renew(setup, stage, objective, state, ended)
+                record = _with_event(record, event)
+            over = ended or given_up or state.stage_step >= stage.steps
             if over:
                 state = replace(_next_stage(state), stalled=given_up)
             yield record, state
@@ -232,7 +244,7 @@ def _record(
         gradient_norm=info.gradient_norm,
         step_size=info.step_size,
         evaluations=info.evaluations,
-        losses=objective.losses(state.theta) if measured else None,
+        losses=objective.weighted({}).losses(state.theta) if measured else None,
         error=setup.error(state.theta) if measured else None,
         parameters=setup.parameters(state.theta),
         elapsed=0.0,
@@ -240,34 +252,77 @@ def _record(
     )
 
 
-def _redraw(
-    setup: Setup, stage: Stage, objective: Objective, state: LoopState
-) -> tuple[LoopState, Objective]:
-    points = setup.draw(state.draw + 1, state.theta)
-    objective = setup.objective(points)
-    inner = stage.optimiser.refresh(objective, state.theta, state.optimiser)
+def _with_event(record: StepRecord, event: str) -> StepRecord:
+    return replace(record, event="; ".join(filter(None, (record.event, event))))
+
+
+def _renew(
+    setup: Setup, stage: Stage, objective: Objective, state: LoopState, ended: bool
+) -> tuple[LoopState, Objective, str, bool]:
+    """Adaptive weights and points anew where that is due; last comes whether the stage is over still.
+
+    A stage that has ended at one causal tolerance goes on at the next.
+    """
+    events: list[str] = []
+    found = _reweighted(setup, objective, state, ended)
+    changed = found is not state.weights
+    if setup.adaptation is not None and found is not None and state.weights is not None and changed:
+        before = objective.value(state.theta)
+        objective = setup.adaptation.apply(objective, found)
+        scale = objective.value(state.theta) / before if before > 0.0 else 1.0
+        if found.tolerance > state.weights.tolerance:
+            events.append(f"causal tolerance {setup.adaptation.tolerance(found):g}")
+            state = replace(state, marked_value=math.inf, marked_step=state.stage_step, recoveries=0)
+            ended = False
+        # what the weights did to the value is neither progress nor a setback
+        state = replace(state, weights=found, marked_value=state.marked_value * scale)
+    if not ended and stage.redraw and state.stage_step % stage.redraw == 0:
+        state, objective = _redraw(setup, objective, state)
+        events.append("points redrawn")
+        changed = True
+    if changed:
+        state = replace(state, optimiser=stage.optimiser.refresh(objective, state.theta, state.optimiser))
+    return state, objective, "; ".join(events), ended
+
+
+def _reweighted(setup: Setup, objective: Objective, state: LoopState, ended: bool) -> Weights | None:
+    """The weights for the next step; those of the state where they stay."""
+    if setup.adaptation is None or state.weights is None:
+        return state.weights
+    if ended:
+        return setup.adaptation.move_on(objective, state.theta, state.weights)
+    if not setup.adaptation.due(state.step):
+        return state.weights
+    return setup.adaptation.update(objective, state.theta, state.weights, state.step)
+
+
+def _redraw(setup: Setup, objective: Objective, state: LoopState) -> tuple[LoopState, Objective]:
+    weights = state.weights
+    gate = None if setup.adaptation is None or weights is None else setup.adaptation.gate(weights)
+    points = setup.draw(state.draw + 1, state.theta, state.points, gate)
+    if setup.adaptation is not None and weights is not None:
+        weights = setup.adaptation.carry(weights, objective, points)
     state = replace(
         state,
         points=points,
-        optimiser=inner,
+        weights=weights,
         draw=state.draw + 1,
         marked_value=math.inf,
         marked_step=state.stage_step,
     )
-    return state, objective
+    return state, setup.weighted(state)
 
 
 def state_to_tree(state: LoopState) -> dict[str, Any]:
     """A `LoopState` as nested dictionaries of tensors and numbers."""
-    tree: dict[str, Any] = {
-        f.name: getattr(state, f.name) for f in fields(state) if f.name not in ("points", "optimiser")
-    }
+    tree: dict[str, Any] = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in NESTED}
     tree["points"] = {
         str(k): {"points": s.points, "normals": s.normals, "columns": dict(s.columns)}
         for k, s in enumerate(state.points)
     }
     inner = state.optimiser
     tree["optimiser"] = None if inner is None else {f.name: getattr(inner, f.name) for f in fields(inner)}
+    tree["weights"] = None if state.weights is None else state.weights.to_tree()
     return tree
 
 
@@ -277,7 +332,7 @@ def tree_to_state(tree: dict[str, Any], stages: Sequence[Stage], device: torch.d
     def place(value: Any) -> Any:
         return value.to(device) if isinstance(value, Tensor) else value
 
-    values = {f.name: place(tree[f.name]) for f in fields(LoopState) if f.name not in ("points", "optimiser")}
+    values = {f.name: place(tree[f.name]) for f in fields(LoopState) if f.name not in NESTED}
     samples = [tree["points"][str(k)] for k in range(len(tree["points"]))]
     values["points"] = tuple(
         Sample(place(s["points"]), place(s["normals"]), {n: place(c) for n, c in s["columns"].items()})
@@ -286,4 +341,6 @@ def tree_to_state(tree: dict[str, Any], stages: Sequence[Stage], device: torch.d
     if tree["optimiser"] is not None:
         state_type = stages[values["stage"]].optimiser.state_type
         values["optimiser"] = state_type(**{n: place(v) for n, v in tree["optimiser"].items()})
+    if tree.get("weights") is not None:
+        values["weights"] = Weights(**tree["weights"]).to(device)
     return LoopState(**values)

@@ -14,7 +14,8 @@ from pinncli.assembly import Assembly, assemble
 from pinncli.language.calculus import compile_equation
 from pinncli.language.parser import parse_equation
 from pinncli.language.scope import Scope
-from pinncli.objective import Objective, ParameterMap
+from pinncli.objective import Objective
+from pinncli.parameters import ParameterMap
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -29,7 +29,7 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
         parts += _section("Conditions", _conditions(report.formulation, report.plan))
         parts += _section("Known values", _known(report.formulation))
     if report.choices is not None:
-        parts += _section("Solved with", _choices(report.choices))
+        parts += _section("Solved with", _choices(report.choices, _adaptive(loaded)))
         parts += _section("Why", [_text(f"- {reason}") for reason in report.choices.reasons])
     if report.formulation is not None and report.plan is not None:
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
@@ -112,10 +112,23 @@ def _known(formulation: Formulation) -> Iterator[RenderableType]:
         yield table
 
 
+def _adaptive(loaded: Loaded) -> list[str]:
+    """The weights that follow the training, in words."""
+    training = loaded.problem.training
+    words = []
+    if training.balance != "off":
+        words.append(f"balance by {training.balance.by} every {training.balance.every} steps")
+    if training.attention != "off":
+        words.append("attention to large residuals")
+    if training.causal != "off":
+        words.append(f"causal in {training.causal.chunks} chunks of time")
+    return words
+
+
 _LAYERS = {"mlp": "layers", "gated": "gated layers", "piratenet": "residual blocks"}
 
 
-def _choices(choices: Choices) -> Iterator[RenderableType]:
+def _choices(choices: Choices, adaptive: Sequence[str]) -> Iterator[RenderableType]:
     from pinncli.problem.defaults import DenseNetwork
 
     network = choices.network
@@ -137,6 +150,8 @@ def _choices(choices: Choices) -> Iterator[RenderableType]:
     )
     stages = ", then ".join(f"{stage.steps} steps of {stage.optimiser.kind}" for stage in choices.stages)
     table.add_row("training", stages)
+    if adaptive:
+        table.add_row("adaptive weights", ", ".join(adaptive))
     table.add_row("output grid", ", ".join(f"{name}={n}" for name, n in choices.grid.items()))
     yield table
 

@@ -12,6 +12,7 @@ from pinncli.language.diagnostics import nearest
 from pinncli.language.nodes import At, Binary, Call, Equation, Name, Node, Unary, Vector
 from pinncli.language.parser import parse_expression
 from pinncli.language.scope import Scope
+from pinncli.problem.adaptivity import check_adaptivity
 from pinncli.problem.corners import check_corners
 from pinncli.problem.counting import check_levels, count_conditions
 from pinncli.problem.defaults import Choices, choose
@@ -72,6 +73,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_reference(formulation, source),
         *_check_features(formulation, source),
         *_check_dense(formulation, source),
+        *check_adaptivity(formulation, source),
     ]
     findings.sort(key=lambda d: (d.line, d.column))
     return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)

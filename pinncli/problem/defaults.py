@@ -233,13 +233,15 @@ def _fourier(settings: DenseSettings, width: int, names: tuple[str, ...]) -> Fou
 def features_first(formulation: Formulation) -> FeatureNetwork | None:
     """The frozen features to try before a perceptron is trained; None where they have no chance.
 
-    They need a least-squares solve of their own (no stages that somebody wrote), few coordinates (their
-    error falls slowly with their number in many), and no unknown numbers, with which the equations are not
-    linear in what is solved for.
+    They need a least-squares solve of their own (no stages that somebody wrote, no weights that follow the
+    training), few coordinates (their error falls slowly with their number in many), and no unknown numbers,
+    with which the equations are not linear in what is solved for.
     """
     problem = formulation.problem
     automatic = isinstance(problem.network, AutoNetworkSettings) and problem.stages == "auto"
-    if not automatic or problem.parameters or len(problem.coordinates) > FEATURE_COORDINATES:
+    training = problem.training
+    adaptive = not (training.balance == training.attention == training.causal == "off")
+    if not automatic or adaptive or problem.parameters or len(problem.coordinates) > FEATURE_COORDINATES:
         return None
     return _features(FeatureSettings(kind="features"), formulation, formulation.periodic, [])
 

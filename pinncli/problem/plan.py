@@ -142,6 +142,8 @@ def _memory(
             jacobian = max(jacobian, min(rows, block) * p)
         elif stage.optimiser.kind == "lsq":
             jacobian = max(jacobian, 2 * (2 * p + min(rows, block)) * p)
+    if problem.training.needs_jacobian:
+        jacobian = max(jacobian, min(rows, block) * p)
     fields = 3 * len(problem.components) + len(problem.definitions) + len(problem.conditions)
     numbers = {
         "optimiser": optimiser,

@@ -120,14 +120,16 @@ NetworkSettings = Annotated[
 
 
 class ResampleSettings(Settings):
-    """`[sampling] resample`: draw the points anew every `every` steps, `by` residual or uniformly."""
+    """`[sampling] resample`: draw the points anew every `every` steps, `by` residual or otherwise."""
 
     every: int = Field(default=500, ge=1)
-    by: Literal["residual", "uniform"] = "residual"
+    by: Literal["residual", "uniform", "retain"] = "residual"
     power: float = Field(default=1.0, gt=0)
     """RAD's k: density proportional to |r|^k / mean(|r|^k) + c (Wu et al. 2023, eq. 2)."""
     floor: float = Field(default=1.0, ge=0)
     """RAD's c."""
+    share: float = Field(default=0.0, ge=0, lt=1)
+    """Of the points that stay where `method` put them; the rest follows the residual."""
 
 
 class SamplingSettings(Settings):
@@ -220,6 +222,32 @@ class MarchingSettings(Settings):
     windows: int = Field(default=1, ge=1)
 
 
+class BalanceSettings(Settings):
+    """`[training] balance`: weights between conditions, `by` their gradients or their tangent kernels."""
+
+    by: Literal["gradient", "ntk"] = "gradient"
+    every: int = Field(default=100, ge=1)
+    smoothing: float = Field(default=0.9, ge=0, lt=1)
+
+
+class AttentionSettings(Settings):
+    """`[training] attention`: weights over the points of each condition, by their residuals."""
+
+    rate: float = Field(default=0.01, gt=0)
+    decay: float = Field(default=0.999, ge=0, lt=1)
+    every: int = Field(default=1, ge=1)
+
+
+class CausalSettings(Settings):
+    """`[training] causal`: weights along time."""
+
+    tolerances: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(1e-2, 1e-1, 1.0, 10.0, 100.0), min_length=1
+    )
+    chunks: int = Field(default=32, ge=2, le=10_000)
+    every: int = Field(default=1, ge=1)
+
+
 class TrainingSettings(Settings):
     """`[training]`: what ends a run besides its stages."""
 
@@ -228,4 +256,12 @@ class TrainingSettings(Settings):
     """Relative L2 error (or relative fresh-point residual where there is no reference)."""
     weights: Literal["scaled", "plain"] = "scaled"
     """`scaled` divides every equation by the size of its largest term before its `weight` counts."""
+    balance: BalanceSettings | Literal["off"] = "off"
+    attention: AttentionSettings | Literal["off"] = "off"
+    causal: CausalSettings | Literal["off"] = "off"
     checkpoint_seconds: float = Field(default=300.0, gt=0)
+
+    @property
+    def needs_jacobian(self) -> bool:
+        """Whether the weights need it, whatever the optimiser."""
+        return isinstance(self.balance, BalanceSettings) and self.balance.by == "ntk"

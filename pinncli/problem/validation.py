@@ -56,6 +56,9 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("output",): settings.OutputSettings,
     ("marching",): settings.MarchingSettings,
     ("training",): settings.TrainingSettings,
+    ("training", "balance"): settings.BalanceSettings,
+    ("training", "attention"): settings.AttentionSettings,
+    ("training", "causal"): settings.CausalSettings,
     **{("stages", "*", "optimiser", kind): table for kind, table in _OPTIMISERS.items()},
     **{("network", kind): table for kind, table in _NETWORKS.items()},
 }
@@ -88,6 +91,7 @@ _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "less_than": lambda e: f"should be less than {e['ctx']['lt']:g}, not {shown(e['input'])}",
     "less_than_equal": lambda e: f"should be at most {e['ctx']['le']:g}, not {shown(e['input'])}",
     "too_long": lambda e: f"should have {e['ctx']['max_length']} entries, has {e['ctx']['actual_length']}",
+    "too_short": lambda e: f"should not have fewer entries than {e['ctx']['min_length']}",
     "literal_error": lambda e: f"should be {e['ctx']['expected']}, not {shown(e['input'])}",
     "union_tag_not_found": lambda e: f"missing key 'kind': {', '.join(_kinds(e))}",
     "union_tag_invalid": lambda e: (
