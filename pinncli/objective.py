@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from pinncli.derivatives import Engine
-from pinncli.derivatives.taylor import jacobian_columns
+from pinncli.derivatives.jet import Jet, Tape
+from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
+from pinncli.linearisation import BlockMap, DenseMap, Linearisation, RecordedMap, record_block
 from pinncli.networks import Network
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
@@ -247,15 +250,31 @@ class Objective:
         for block, scales in zip(self.blocks, self.scales, strict=True):
             yield _scale(block.rows(*self._evaluate(block, theta)), scales)
 
+    def linearise(self, theta: Tensor) -> Linearisation:
+        """r and J at theta for many products with J and J^T: recorded once, J is not formed."""
+        return Linearisation.of(
+            [partial(self._map, theta, k) for k in range(len(self.blocks))], self.size
+        )
+
+    def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
+        """(start, o, i) of every weight matrix (o, i) in theta, found by looking at one point."""
+        tape = Tape(theta[: self.network.size].detach().clone())
+        points = self.samples[0].points[:1]
+        self.network(tape.theta, Jet.coordinates(points, jet_index(points.shape[1], (), ()), tape=tape))
+        return [(r.weight.storage_offset(), *r.weight.shape) for r in tape.records]
+
     def _jacobians(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Per block, scaled residuals (r_b,) and the transposed Jacobian (p, r_b)."""
-        rule = self._recorded_jacobian if self.engine.records else self._batched_jacobian
-        for block, scales in zip(self.blocks, self.scales, strict=True):
-            yield rule(block, scales, theta)
+        for k in range(len(self.blocks)):
+            block = self._map(theta, k)
+            yield block.residual, block.transposed()
 
-    def _batched_jacobian(
-        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _map(self, theta: Tensor, k: int) -> BlockMap:
+        """Block k's Jacobian."""
+        rule = self._recorded if self.engine.records else self._batched
+        return rule(self.blocks[k], self.scales[k], theta)
+
+    def _batched(self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor) -> DenseMap:
         """Row by row reverse mode, rows batched; for any engine."""
         leaf = theta.detach().requires_grad_()
         r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
@@ -267,12 +286,10 @@ class Objective:
                 r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
             )
             rows.append(part)
-        return r.detach(), torch.cat(rows).t()
+        return DenseMap(r.detach(), torch.cat(rows).t())
 
-    def _recorded_jacobian(
-        self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One backward pass per residual component: points are independent, so a pass serves them all."""
+    def _recorded(self, block: Block, scales: Sequence[Sequence[float]], theta: Tensor) -> RecordedMap:
+        """By the layers that the engine records."""
         size = self.network.size
         theta = theta.detach().clone()  # a layer's place in theta is its storage offset: theta starts at zero
         with torch.enable_grad():
@@ -280,44 +297,14 @@ class Objective:
                 self.engine.recorded(self.network, theta[:size], c.points, c.wanted) for c in block.calls
             ]
             raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
-            values = [self.parameters.values(raw) for raw in raws]
-            rows = block.rows([result for result, _ in recorded], values)
+            rows = block.rows([result for result, _ in recorded], [self.parameters.values(r) for r in raws])
             rows = [
                 [row * f for row, f in zip(part, fs, strict=True)]
                 for part, fs in zip(rows, scales, strict=True)
             ]
-        starts = _starts(rows)
-        r = torch.cat([row.detach() for part in rows for row in part])
-        transposed = theta.new_zeros((self.size, len(r)))
-        leaves = [record.outputs for _, tape in recorded for record in tape] + (
-            raws if len(theta) > size else []
+        return record_block(
+            block, rows, [tape for _, tape in recorded], raws if len(theta) > size else [], size
         )
-        passes = max(len(part) for part in rows)
-        for k in range(passes):
-            with torch.enable_grad():
-                total = torch.stack([part[k].sum() for part in rows if k < len(part)]).sum()
-            if not total.requires_grad:
-                continue
-            cotangents = list(
-                torch.autograd.grad(
-                    total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
-                )
-            )
-            for call, (_, tape) in zip(block.calls, recorded, strict=True):
-                mine, cotangents = cotangents[: len(tape)], cotangents[len(tape) :]
-                columns = theta.new_empty((size, len(call.points)))
-                jacobian_columns(tape, mine, columns)
-                for use in call.uses:
-                    if k < len(rows[use.segment]):
-                        start = starts[use.segment][k]
-                        transposed[:size, start : start + use.stop - use.start] += columns[
-                            :, use.start : use.stop
-                        ]
-            for s, cotangent in enumerate(cotangents):
-                if k < len(rows[s]):
-                    start = starts[s][k]
-                    transposed[size:, start : start + cotangent.shape[1]] = cotangent
-        return r, transposed
 
 
 def _gradient(scalar: Tensor, leaf: Tensor) -> Tensor:
@@ -342,12 +329,3 @@ def _scale(rows: Sequence[Sequence[Tensor]], scales: Sequence[Sequence[float]]) 
 def _spread(raw: Tensor, n: int) -> Tensor:
     """One copy of each unknown number per point (k, n), so that every row has its own derivative."""
     return raw.unsqueeze(1).repeat(1, n).requires_grad_()
-
-
-def _starts(rows: Sequence[Sequence[Tensor]]) -> list[list[int]]:
-    """First row of each segment's component in the block's residual."""
-    starts, at = [], 0
-    for part in rows:
-        starts.append([at + sum(len(row) for row in part[:k]) for k in range(len(part))])
-        at += sum(len(row) for row in part)
-    return starts

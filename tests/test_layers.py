@@ -28,6 +28,7 @@ LAYERS = {
     "device": 3,
     "residuals": 4,
     "weighting": 4,
+    "linearisation": 5,
     "objective": 5,
     "optimisers": 6,
     "training": 7,

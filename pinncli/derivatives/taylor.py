@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -70,7 +71,26 @@ class Taylor:
         return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
 
 
-def jacobian_columns(tape: Sequence[LinearRecord], cotangents: Sequence[Tensor], out: Tensor) -> None:
+class Layer(Protocol):
+    """What a `LinearRecord` knows of a layer, outputs aside: inputs (S, i, n), weights, views of theta."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """(S, i, n)."""
+        ...
+
+    @property
+    def weight(self) -> Tensor:
+        """(o, i)."""
+        ...
+
+    @property
+    def bias(self) -> Tensor | None:
+        """(o,)."""
+        ...
+
+
+def jacobian_columns(tape: Sequence[Layer], cotangents: Sequence[Tensor], out: Tensor) -> None:
     """Write each point's gradient with respect to theta into `out` (p, n), the Jacobian transposed.
 
     For a linear layer with inputs A (S, i, n) and output cotangents G (S, o, n) a point's gradient
