@@ -145,8 +145,8 @@ class RecordedMap:
             totals = [v.new_zeros(len(call.points)) for _ in self.cotangents]
             for layer_number, layer in enumerate(layers):
                 pushed = layer.push(v)
-                for total, each in zip(totals, self.cotangents, strict=True):
-                    total += (pushed * each[c][layer_number]).sum((0, 1))
+                for k, each in enumerate(self.cotangents):
+                    totals[k] += (pushed * each[c][layer_number]).sum((0, 1))
             for k, total in enumerate(totals):
                 for rows, points in self._places(c, k):
                     out[rows] += total[points]

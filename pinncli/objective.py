@@ -252,9 +252,7 @@ class Objective:
 
     def linearise(self, theta: Tensor) -> Linearisation:
         """r and J at theta for many products with J and J^T: recorded once, J is not formed."""
-        return Linearisation.of(
-            [partial(self._map, theta, k) for k in range(len(self.blocks))], self.size
-        )
+        return Linearisation.of([partial(self._map, theta, k) for k in range(len(self.blocks))], self.size)
 
     def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
         """(start, o, i) of every weight matrix (o, i) in theta, found by looking at one point."""

@@ -45,6 +45,7 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": to
 PATIENCE: Mapping[str, tuple[int, float, int]] = {
     "lm": (40, 1e-2, 10),
     "lsq": (5, 1e-2, 1),
+    "hessian_free": (40, 1e-2, 10),
     "bfgs": (500, 1e-2, 100),
     "ssbfgs": (500, 1e-2, 100),
     "ssbroyden": (500, 1e-2, 100),

@@ -82,6 +82,7 @@ GOALS: dict[str, dict[str, tuple[int, float]]] = {
         "curve fit": (1500, 1e-3),
     },
 }
+GOALS["hessian_free"] = GOALS["lm"]
 GOALS["lsq"] = {**GOALS["lm"], "curve fit": (400, 1e-6)}
 GOALS["ssbfgs"] = GOALS["ssbroyden"] = GOALS["bfgs"]
 
@@ -497,7 +498,7 @@ def test_says_converged_at_a_minimum(kind: str) -> None:
         assert problem.value(theta) - problem.minimum < 1e-12
 
 
-@pytest.mark.parametrize("kind", [k for k in OPTIMISERS if k not in ("adam", "lm", "lsq")])
+@pytest.mark.parametrize("kind", ["bfgs", "ssbfgs", "ssbroyden", "lbfgs"])
 def test_recovery_forgets_curvature_and_shortens_the_step(kind: str) -> None:
     """The first step after it tries is down the gradient, a tenth as long as the last one was."""
     problem = quadratic(8)

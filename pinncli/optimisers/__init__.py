@@ -9,6 +9,7 @@ from functools import partial
 from pinncli.optimisers.base import Objective, Optimiser, StepInfo
 from pinncli.optimisers.first_order import Adam
 from pinncli.optimisers.gauss_newton import LevenbergMarquardt
+from pinncli.optimisers.hessian_free import HessianFree
 from pinncli.optimisers.lbfgs import Lbfgs
 from pinncli.optimisers.least_squares import LeastSquares
 from pinncli.optimisers.quasi_newton import QuasiNewton
@@ -21,6 +22,7 @@ OPTIMISERS: Mapping[str, Callable[..., Optimiser]] = {
     "ssbroyden": partial(QuasiNewton, "ssbroyden"),
     "lm": LevenbergMarquardt,
     "lsq": LeastSquares,
+    "hessian_free": HessianFree,
 }
 """By the `kind` of the settings, whose other fields are the keyword arguments.
 

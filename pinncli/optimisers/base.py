@@ -35,6 +35,27 @@ class StepInfo:
     status: Status
 
 
+class Linear(Protocol):
+    """r + J v around one theta."""
+
+    @property
+    def residual(self) -> Tensor:
+        """r (n,)."""
+        ...
+
+    def jvp(self, v: Tensor) -> Tensor:
+        """J v (n,) for v (p,)."""
+        ...
+
+    def vjp(self, w: Tensor) -> Tensor:
+        """J^T w (p,) for w (n,)."""
+        ...
+
+    def diagonal(self) -> Tensor:
+        """The diagonal (p,) of J^T J."""
+        ...
+
+
 class Objective(Protocol):
     """0.5 |r(theta)|^2 for theta (p,) and residuals r (n,); J is the Jacobian (n, p) of r."""
 
@@ -64,6 +85,14 @@ class Objective(Protocol):
 
     def vjp(self, theta: Tensor, w: Tensor) -> Tensor:
         """J^T w (p,) for w (n,)."""
+        ...
+
+    def linearise(self, theta: Tensor) -> Linear:
+        """r and J for many products, J not formed."""
+        ...
+
+    def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
+        """(start, o, i) of every weight matrix (o, i) in theta."""
         ...
 
 

@@ -141,8 +141,29 @@ class LeastSquaresSettings(Settings):
     """Converged where a step promises less than this fraction of the value."""
 
 
+class HessianFreeSettings(Settings):
+    """Gauss-Newton by preconditioned conjugate gradients on products with the Jacobian."""
+
+    kind: Literal["hessian_free"]
+    damping: float = Field(default=1e-2, gt=0)
+    """Initial damping, relative to the largest diagonal entry of the Gram matrix."""
+    iterations: int = Field(default=200, ge=1)
+    """Of conjugate gradients, at most."""
+    tolerance: float = Field(default=5e-4, gt=0, lt=1)
+    """They end where the model gains less than this fraction per iteration."""
+    rank: int = Field(default=50, ge=1, le=10_000)
+    """Of the preconditioner."""
+    every: int = Field(default=20, ge=1)
+    """Steps that a preconditioner serves."""
+
+
 OptimiserSettings = Annotated[
-    AdamSettings | LbfgsSettings | QuasiNewtonSettings | LevenbergMarquardtSettings | LeastSquaresSettings,
+    AdamSettings
+    | LbfgsSettings
+    | QuasiNewtonSettings
+    | LevenbergMarquardtSettings
+    | LeastSquaresSettings
+    | HessianFreeSettings,
     Field(discriminator="kind"),
 ]
 

@@ -28,6 +28,7 @@ _OPTIMISERS: dict[str, type[BaseModel]] = {
     "ssbroyden": settings.QuasiNewtonSettings,
     "lm": settings.LevenbergMarquardtSettings,
     "lsq": settings.LeastSquaresSettings,
+    "hessian_free": settings.HessianFreeSettings,
 }
 _NETWORKS: dict[str, type[BaseModel]] = {"mlp": settings.MlpSettings, "features": settings.FeatureSettings}
 _KINDS: dict[str, dict[str, type[BaseModel]]] = {"optimiser": _OPTIMISERS, "network": _NETWORKS}
