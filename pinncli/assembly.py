@@ -34,7 +34,7 @@ BLOCK_BYTES = 8 << 20
 JACOBIAN_BYTES = 1 << 26
 """Largest Jacobian of a block of points held at a time."""
 
-JACOBIAN_KINDS = frozenset({"lm", "hessian_free"})
+JACOBIAN_KINDS = frozenset({"lm", "engd_w", "spring", "hessian_free"})
 """Optimisers that look at a block's Jacobian."""
 
 BATCHED_POINTS = 64

@@ -296,7 +296,7 @@ class Linearisation:
     def vjp(self, w: Tensor) -> Tensor:
         """J^T w (p,) for w (n,)."""
         out = w.new_zeros(self.size)
-        for k, part in enumerate(w.split(self.lengths)):
+        for k, part in enumerate(torch.split(w, list(self.lengths))):
             out += self._block(k).vjp(part)
         return out
 
