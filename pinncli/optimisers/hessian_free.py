@@ -232,6 +232,6 @@ def nystroem(test: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
         if not int(failed):
             half = torch.linalg.solve_triangular(factor, shifted, upper=True, left=False)
             U, sigma, _ = torch.linalg.svd(half, full_matrices=False)
-            return U, (sigma.square() - shift).clamp_min(0.0)
+            return U.contiguous(), (sigma.square() - shift).clamp_min(0.0)
         shift *= 10.0
     return torch.zeros_like(test), product.new_zeros(test.shape[1])

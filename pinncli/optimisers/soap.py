@@ -152,7 +152,8 @@ def _eigenvectors(matrix: Tensor) -> Tensor:
     """By descending eigenvalue; the identity where the matrix is not finite."""
     if not bool(torch.isfinite(matrix).all()):
         return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    return torch.linalg.eigh(matrix).eigenvectors.flip(1)
+    vectors: Tensor = torch.linalg.eigh(matrix).eigenvectors.flip(1)
+    return vectors
 
 
 def _matrices(flat: Tensor, layout: Layout) -> list[Tensor]:
@@ -169,7 +170,8 @@ def _rotated(flat: Tensor, layout: Layout, rows: list[Tensor], columns: list[Ten
 
 
 def _split(flat: Tensor, shapes: list[tuple[int, int]]) -> list[Tensor]:
-    return [part.view(*s) for part, s in zip(flat.split([a * b for a, b in shapes]), shapes, strict=True)]
+    parts = torch.split(flat, [a * b for a, b in shapes])
+    return [part.view(*shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _joined(matrices: list[Tensor], like: Tensor) -> Tensor:
