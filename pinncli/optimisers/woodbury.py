@@ -38,6 +38,10 @@ TRUSTED = 0.75
 """From this ratio of the decrease to the predicted one no shorter step is tried."""
 LEAST_ALONG = 0.25
 """A direction with momentum that wants a share of the rate below this is given up for one without."""
+FIRST_DAMPING = 1e-3
+"""lambda begins here, or at its least."""
+RAISE = 100.0
+"""Most by which one step raises the damping."""
 MAX_TRIALS = 30
 """Bound on the dampings tried for one kernel matrix."""
 
@@ -63,7 +67,7 @@ class Woodbury:
 
     def init(self, objective: Objective, theta: Tensor) -> WoodburyState:  # noqa: ARG002
         """No momentum."""
-        return WoodburyState(self.damping, torch.zeros_like(theta), 0)
+        return WoodburyState(max(self.damping, FIRST_DAMPING), torch.zeros_like(theta), 0)
 
     def step(
         self, objective: Objective, theta: Tensor, state: WoodburyState
@@ -224,5 +228,6 @@ def _grid(
     if not best or value - least <= LEAST_RATIO * promised:
         return None, tried
     # a step that had to be shortened is one that a larger damping would have made
-    factor = eased((value - least) / promised) if best == top and promised > 0.0 else 2.0
+    whole = best == top and promised > 0.0
+    factor = eased((value - least) / promised) if whole else min(max(2.0, top / best), RAISE)
     return _Found(best, least, factor), tried
