@@ -11,10 +11,11 @@ the curvature: give it the theta to go back to and any state of the same run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
+State = TypeVar("State")
 Status = Literal["ok", "converged", "failed"]
 
 
@@ -116,3 +117,8 @@ class Optimiser(Protocol):
     def recover(self, objective: Objective, theta: Tensor, state: Any) -> Any:
         """A state to go on with from `theta` after trouble: curvature forgotten, shorter steps."""
         ...
+
+
+def unchanged(self: object, objective: Objective, theta: Tensor, state: State) -> State:  # noqa: ARG001
+    """`refresh` where nothing of the old objective is kept, or nothing that the new one makes worse."""
+    return state

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Adam:
     decay_rate: float
     decay_steps: int
     state_type: ClassVar[type] = AdamState
+    refresh = unchanged  # the gradient known is one at points that no step has seen: one gradient a step
 
     def init(self, objective: Objective, theta: Tensor) -> AdamState:
         """No moments yet."""
@@ -66,13 +67,6 @@ class Adam:
             return theta, state, StepInfo(state.value, norm, 0.0, 1, "failed")
         info = StepInfo(value, norm, float(change.norm()), 1, "ok")
         return theta - change, AdamState(value, gradient, first, second, steps, state.factor), info
-
-    def refresh(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:  # noqa: ARG002
-        """As it is: the gradient known is at theta, at points that no step has seen, and so as good as
-        one at the new points, which the next step looks at. One gradient a step, however often points
-        are redrawn.
-        """
-        return state
 
     def recover(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
         """Begin anew with a tenth of the rate."""

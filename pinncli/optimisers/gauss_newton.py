@@ -25,7 +25,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 from pinncli.optimisers.damping import half_square, scaling, search
 
 
@@ -44,6 +44,7 @@ class LevenbergMarquardt:
     damping: float
 
     state_type: ClassVar[type] = LevenbergMarquardtState
+    refresh = unchanged  # nothing of the objective is kept but the damping, which adapts
 
     def init(self, objective: Objective, theta: Tensor) -> LevenbergMarquardtState:  # noqa: ARG002
         """The initial damping."""
@@ -72,15 +73,6 @@ class LevenbergMarquardt:
         length = float(torch.linalg.vector_norm(tried.theta - theta))
         found = LevenbergMarquardtState(tried.damping, orthogonal)
         return tried.theta, found, StepInfo(tried.value, norm, length, evaluations, "ok")
-
-    def refresh(
-        self,
-        objective: Objective,  # noqa: ARG002
-        theta: Tensor,  # noqa: ARG002
-        state: LevenbergMarquardtState,
-    ) -> LevenbergMarquardtState:
-        """Nothing of the objective is kept but the damping, which adapts."""
-        return state
 
     def recover(
         self,

@@ -24,7 +24,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Linear, Objective, StepInfo
+from pinncli.optimisers.base import Linear, Objective, StepInfo, unchanged
 from pinncli.optimisers.damping import half_square, scaling, search
 
 MEMORY = 0.95
@@ -60,6 +60,7 @@ class HessianFree:
     every: int
 
     state_type: ClassVar[type] = HessianFreeState
+    refresh = unchanged  # D, U and L of the old points precondition well enough
 
     def init(self, objective: Objective, theta: Tensor) -> HessianFreeState:  # noqa: ARG002
         """No preconditioner yet."""
@@ -98,15 +99,6 @@ class HessianFree:
         s = tried.theta - theta
         info = StepInfo(tried.value, norm, float(torch.linalg.vector_norm(s)), evaluations, "ok")
         return tried.theta, replace(kept, damping=tried.damping, last=s), info
-
-    def refresh(
-        self,
-        objective: Objective,  # noqa: ARG002
-        theta: Tensor,  # noqa: ARG002
-        state: HessianFreeState,
-    ) -> HessianFreeState:
-        """D, U and L of the old points precondition well enough: nothing else of them is kept."""
-        return state
 
     def recover(self, objective: Objective, theta: Tensor, state: HessianFreeState) -> HessianFreeState:
         """No preconditioner, and at least a hundred times the damping."""

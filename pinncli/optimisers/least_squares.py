@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 
 FLOOR = 4.0
 """Least lambda, in units of rounding."""
@@ -49,6 +49,7 @@ class LeastSquares:
 
     tolerance: float
     state_type: ClassVar[type] = LeastSquaresState
+    refresh = unchanged  # nothing of the objective is kept
 
     def init(self, objective: Objective, theta: Tensor) -> LeastSquaresState:  # noqa: ARG002
         """lambda at its least."""
@@ -86,15 +87,6 @@ class LeastSquares:
                 return theta + v, LeastSquaresState(damping), info
             damping *= growth
             growth *= 2.0
-
-    def refresh(
-        self,
-        objective: Objective,  # noqa: ARG002
-        theta: Tensor,  # noqa: ARG002
-        state: LeastSquaresState,
-    ) -> LeastSquaresState:
-        """Nothing of the objective is kept."""
-        return state
 
     def recover(
         self,

@@ -21,7 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 from pinncli.optimisers.first_order import learning_rate
 
 Layout = list[tuple[int, int, int]]
@@ -59,6 +59,7 @@ class Soap:
     decay_steps: int
 
     state_type: ClassVar[type] = SoapState
+    refresh = unchanged  # as for Adam
 
     def init(self, objective: Objective, theta: Tensor) -> SoapState:
         """No moments; L and R from the first gradient, with their eigenvectors."""
@@ -104,10 +105,6 @@ class Soap:
         after = replace(state, value=value, gradient=gradient, first=first, second=second, steps=steps)
         after = self._learn(after, state.gradient, layout)
         return theta - change, after, StepInfo(value, norm, float(change.norm()), 1, "ok")
-
-    def refresh(self, objective: Objective, theta: Tensor, state: SoapState) -> SoapState:  # noqa: ARG002
-        """As Adam's: the gradient known is one of points that no step has seen."""
-        return state
 
     def recover(self, objective: Objective, theta: Tensor, state: SoapState) -> SoapState:
         """Begin anew with a tenth of the rate."""

@@ -29,7 +29,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, Status, StepInfo
+from pinncli.optimisers.base import Objective, Status, StepInfo, unchanged
 from pinncli.optimisers.damping import LEAST_RATIO, eased, half_square
 
 HALVINGS = 30
@@ -64,6 +64,7 @@ class Woodbury:
     learning_rate: float
 
     state_type: ClassVar[type] = WoodburyState
+    refresh = unchanged  # the momentum averages over points, and nothing else is kept of them
 
     def init(self, objective: Objective, theta: Tensor) -> WoodburyState:  # noqa: ARG002
         """No momentum."""
@@ -109,15 +110,6 @@ class Woodbury:
             growth *= 2.0
         kept = replace(state, damping=damping, momentum=torch.zeros_like(theta), count=0)
         return theta, kept, StepInfo(value, norm, 0.0, evaluations, status)
-
-    def refresh(
-        self,
-        objective: Objective,  # noqa: ARG002
-        theta: Tensor,  # noqa: ARG002
-        state: WoodburyState,
-    ) -> WoodburyState:
-        """The momentum averages over points, and nothing else is kept of them."""
-        return state
 
     def recover(self, objective: Objective, theta: Tensor, state: WoodburyState) -> WoodburyState:
         """No momentum, and at least a hundred times the damping."""
