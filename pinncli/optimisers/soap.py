@@ -8,8 +8,8 @@ For a layer's weights W (o, i) with gradient G, moments M and V, and rotation X 
 
 and every `frequency` steps the eigenbases follow by one orthogonal iteration (algorithm 4), Q <- qr(L Q),
 its columns by descending eigenvalue with V moved along. Biases and all other entries of theta have
-Q = 1: Adam. For physics-informed networks: Wang et al. 2025, arXiv 2502.00604, whose rates and
-frequency are the defaults.
+Q = 1: Adam. For physics-informed networks: Wang et al. 2025, arXiv 2502.00604, whose moments
+and frequency are the defaults.
 """
 
 from __future__ import annotations

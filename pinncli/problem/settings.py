@@ -113,10 +113,10 @@ class AdamSettings(Settings):
 
 
 class SoapSettings(Settings):
-    """SOAP (Vyas et al. 2024) with the rates of Wang et al. 2025."""
+    """SOAP (Vyas et al. 2024) with the moments of Wang et al. 2025."""
 
     kind: Literal["soap"]
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     beta1: float = Field(default=0.99, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
