@@ -39,6 +39,9 @@ BLOCK_BYTES = 8 << 20
 JACOBIAN_BYTES = 1 << 26
 """Largest Jacobian of a block of points held at a time."""
 
+JACOBIAN_KINDS = frozenset({"lm", "lsq", "engd_w", "spring", "hessian_free"})
+"""Optimisers that look at a block's Jacobian."""
+
 BATCHED_POINTS = 64
 """Points per block where a Jacobian is taken row by row, since every row then costs a pass over its block."""
 
@@ -350,7 +353,7 @@ def _block(
     if device.type == "cpu":
         channels = max(len({(p.orders, p.laplacian) for p in w}) + 1 for g in groups for w in g.wanted)
         block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
-    if not jacobians and all(stage.optimiser.kind != "lm" for stage in choices.stages):
+    if not jacobians and not any(stage.optimiser.kind in JACOBIAN_KINDS for stage in choices.stages):
         return block
     if not engine.records:
         return BATCHED_POINTS

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from pinncli.derivatives import Engine
-from pinncli.derivatives.taylor import jacobian_columns
+from pinncli.derivatives.jet import Jet, LinearRecord, Tape
+from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
-from pinncli.networks import Network, chained, plain
+from pinncli.linearisation import BlockMap, DenseMap, Linearisation, RecordedMap, record_block
+from pinncli.networks import Network, plain
 from pinncli.parameters import ParameterMap
 from pinncli.residuals import Block, Group, Sample, Segment
 from pinncli.weighting import row_scales
@@ -255,15 +258,31 @@ class Objective:
         for block, scales in zip(self.blocks, self.scales, strict=True):
             yield _scale(block.rows(*self._evaluate(block, theta)), scales)
 
+    def linearise(self, theta: Tensor) -> Linearisation:
+        """r and J at theta for many products with J and J^T: recorded once, J is not formed."""
+        return Linearisation.of([partial(self._map, theta, k) for k in range(len(self.blocks))], self.size)
+
+    def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
+        """(start, o, i) of every weight matrix (o, i) in theta, found by looking at one point."""
+        network, weights = plain(self.network, theta[: self.network.size].detach())
+        tape = Tape(weights.clone())  # of factorised weights, V has the places of W
+        points = self.samples[0].points[:1]
+        network(tape.theta, Jet.coordinates(points, jet_index(points.shape[1], (), ()), tape=tape))
+        matrices = [r.weight for r in tape.records if isinstance(r, LinearRecord)]
+        return [(int(w.storage_offset()), w.shape[0], w.shape[1]) for w in matrices]
+
     def _jacobians(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Per block, scaled residuals (r_b,) and the transposed Jacobian (p, r_b)."""
-        rule = self._recorded_jacobian if self.engine.records else self._batched_jacobian
-        for block, scales in zip(self.blocks, self.scales, strict=True):
-            yield rule(block, scales, theta)
+        for k in range(len(self.blocks)):
+            block = self._map(theta, k)
+            yield block.residual, block.transposed()
 
-    def _batched_jacobian(
-        self, block: Block, scales: Sequence[Sequence[float | Tensor]], theta: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _map(self, theta: Tensor, k: int) -> BlockMap:
+        """Block k's Jacobian."""
+        rule = self._recorded if self.engine.records else self._batched
+        return rule(self.blocks[k], self.scales[k], theta)
+
+    def _batched(self, block: Block, scales: Sequence[Sequence[float | Tensor]], theta: Tensor) -> DenseMap:
         """Row by row reverse mode, rows batched; for any engine."""
         leaf = theta.detach().requires_grad_()
         r = torch.cat(_scale(block.rows(*self._evaluate(block, leaf)), scales))
@@ -275,12 +294,12 @@ class Objective:
                 r, leaf, selected, retain_graph=True, is_grads_batched=True, materialize_grads=True
             )
             rows.append(part)
-        return r.detach(), torch.cat(rows).t()
+        return DenseMap(r.detach(), torch.cat(rows).t())
 
-    def _recorded_jacobian(
+    def _recorded(
         self, block: Block, scales: Sequence[Sequence[float | Tensor]], theta: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One backward pass per residual component: points are independent, so a pass serves them all."""
+    ) -> RecordedMap:
+        """By the layers that the engine records."""
         size = self.network.size
         theta = theta.detach()
         network, weights = plain(self.network, theta[:size])
@@ -288,45 +307,19 @@ class Objective:
         with torch.enable_grad():
             recorded = [self.engine.recorded(network, weights, c.points, c.wanted) for c in block.calls]
             raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
-            values = [self.parameters.values(raw) for raw in raws]
-            rows = block.rows([result for result, _ in recorded], values)
+            rows = block.rows([result for result, _ in recorded], [self.parameters.values(r) for r in raws])
             rows = [
                 [row * f for row, f in zip(part, fs, strict=True)]
                 for part, fs in zip(rows, scales, strict=True)
             ]
-        starts = _starts(rows)
-        r = torch.cat([row.detach() for part in rows for row in part])
-        transposed = theta.new_zeros((self.size, len(r)))
-        leaves = [record.outputs for _, tape in recorded for record in tape] + (
-            raws if len(theta) > size else []
+        return record_block(
+            block,
+            rows,
+            [tape for _, tape in recorded],
+            raws if len(theta) > size else [],
+            self.network,
+            theta[:size],
         )
-        passes = max(len(part) for part in rows)
-        for k in range(passes):
-            with torch.enable_grad():
-                total = torch.stack([part[k].sum() for part in rows if k < len(part)]).sum()
-            if not total.requires_grad:
-                continue
-            cotangents = list(
-                torch.autograd.grad(
-                    total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
-                )
-            )
-            for call, (_, tape) in zip(block.calls, recorded, strict=True):
-                mine, cotangents = cotangents[: len(tape)], cotangents[len(tape) :]
-                columns = theta.new_empty((network.size, len(call.points)))
-                jacobian_columns(tape, mine, columns)
-                columns = chained(self.network, theta[:size], columns)
-                for use in call.uses:
-                    if k < len(rows[use.segment]):
-                        start = starts[use.segment][k]
-                        transposed[:size, start : start + use.stop - use.start] += columns[
-                            :, use.start : use.stop
-                        ]
-            for s, cotangent in enumerate(cotangents):
-                if k < len(rows[s]):
-                    start = starts[s][k]
-                    transposed[size:, start : start + cotangent.shape[1]] = cotangent
-        return r, transposed
 
 
 def _gradient(scalar: Tensor, leaf: Tensor) -> Tensor:
@@ -373,12 +366,3 @@ def _owned(block: Block) -> list[tuple[str, int]]:
 def _spread(raw: Tensor, n: int) -> Tensor:
     """One copy of each unknown number per point (k, n), so that every row has its own derivative."""
     return raw.unsqueeze(1).repeat(1, n).requires_grad_()
-
-
-def _starts(rows: Sequence[Sequence[Tensor]]) -> list[list[int]]:
-    """First row of each segment's component in the block's residual."""
-    starts, at = [], 0
-    for part in rows:
-        starts.append([at + sum(len(row) for row in part[:k]) for k in range(len(part))])
-        at += sum(len(row) for row in part)
-    return starts

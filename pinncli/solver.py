@@ -45,11 +45,15 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": to
 PATIENCE: Mapping[str, tuple[int, float, int]] = {
     "lm": (40, 1e-2, 10),
     "lsq": (5, 1e-2, 1),
+    "engd_w": (100, 1e-2, 20),
+    "spring": (200, 1e-2, 20),
+    "hessian_free": (40, 1e-2, 10),
     "bfgs": (500, 1e-2, 100),
     "ssbfgs": (500, 1e-2, 100),
     "ssbroyden": (500, 1e-2, 100),
     "lbfgs": (500, 1e-2, 100),
     "adam": (5000, 1e-2, 100),
+    "soap": (2000, 1e-2, 100),
 }
 """Per optimiser: a stage ends when the value fell by less than this fraction over so many steps,
 and losses and error are measured every so many steps."""

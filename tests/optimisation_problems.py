@@ -11,6 +11,23 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Dense:
+    """r + J v by the matrix J (n, p)."""
+
+    residual: Tensor
+    matrix: Tensor
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return self.matrix @ v
+
+    def vjp(self, w: Tensor) -> Tensor:
+        return self.matrix.t() @ w
+
+    def diagonal(self) -> Tensor:
+        return self.matrix.square().sum(0)
+
+
+@dataclass(frozen=True)
 class LeastSquares:
     """0.5 |r(theta)|^2 by automatic differentiation; `minimum` is its least value."""
 
@@ -55,6 +72,13 @@ class LeastSquares:
         self.calls.append("vjp")
         pulled: Tensor = torch.func.vjp(self.rows, theta)[1](w)[0]
         return pulled
+
+    def linearise(self, theta: Tensor) -> Dense:
+        return Dense(*self.residual_and_jacobian(theta))
+
+    def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
+        """No matrices, or one of two rows where there is enough for it."""
+        return [(1, 2, (len(theta) - 1) // 2)] if len(theta) > 4 else []
 
 
 def tensor(*values: float) -> Tensor:

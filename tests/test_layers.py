@@ -29,6 +29,7 @@ LAYERS = {
     "residuals": 4,
     "weighting": 4,
     "parameters": 4,
+    "linearisation": 5,
     "objective": 5,
     "optimisers": 6,
     "adaptation": 6,

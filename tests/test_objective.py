@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pinncli import linearisation
 from pinncli.assembly import Assembly, assemble
 from pinncli.language.calculus import compile_equation
 from pinncli.language.parser import parse_equation
@@ -349,3 +350,39 @@ def test_the_unknown_numbers_come_after_the_network_in_theta() -> None:
     assert values["k"] == pytest.approx(-2 + 2 * float(c.theta[-1]))
     _, jacobian = c.objective.residual_and_jacobian(c.theta)
     assert bool((jacobian[:, -2:] != 0).any(0).all())
+
+
+# --- linearisation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [1 << 30, 30_000, 0])
+@pytest.mark.parametrize("engine", ["taylor", "reverse"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_linearisation_is_the_jacobian(
+    name: str, engine: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both products and the diagonal, with all blocks kept, some or none."""
+    monkeypatch.setattr(linearisation, "KEPT_BYTES", kept)
+    c = case(name, engine, block=40)
+    r, jacobian = c.objective.residual_and_jacobian(c.theta)
+    linear = c.objective.linearise(c.theta)
+    blocks = len(c.objective.blocks)
+    assert len(linear.kept) == blocks if kept == 1 << 30 else len(linear.kept) < blocks
+    assert sum(block.bytes for block in linear.kept) <= kept
+    v, w = random_like(c.theta, 4), random_like(r, 5)
+    assert close(linear.residual, c.objective.residual(c.theta), 1e-12)
+    assert close(linear.jvp(v), jacobian @ v, 1e-12)
+    assert close(linear.jvp(v), c.objective.jvp(c.theta, v), 1e-10)
+    assert close(linear.vjp(w), jacobian.t() @ w, 1e-12)
+    assert close(linear.vjp(w), c.objective.vjp(c.theta, w), 1e-10)
+    assert close(linear.diagonal(), jacobian.square().sum(0), 1e-12)
+
+
+def test_the_layout_names_every_weight_matrix() -> None:
+    c = case("inverse")
+    layout = c.objective.layout(c.theta)
+    assert layout == [(0, 4, 2), (12, 4, 4), (32, 1, 4)]
+    moved = c.theta.clone()
+    for start, o, i in layout:
+        moved[start : start + o * i] = 0.0
+    assert int((moved == 0.0).sum()) == 2 * 4 + 4 * 4 + 4

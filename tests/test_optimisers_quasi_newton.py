@@ -30,7 +30,8 @@ def updated(kind: Kind, H: Tensor, s: Tensor, y: Tensor) -> Tensor:
     sy, yu = float(s.dot(y)), float(y.dot(u))
     b = float(s.dot(torch.linalg.solve(H, s))) / sy
     new = H.clone()
-    broyden_update(new, s, u, sy, yu, *coefficients(kind, b, yu / sy, len(s)))
+    product = broyden_update(new, s, u, sy, yu, *coefficients(kind, b, yu / sy, len(s)), y)
+    torch.testing.assert_close(product, new @ y)
     return new
 
 

@@ -246,13 +246,13 @@ did you mean 'sin'?""",
         '[[stages]]\noptimiser = { kind = "adamm" }\n',
         """\
 heat1d.toml:16:15: stages.0.optimiser.kind: unknown kind 'adamm': \
-should be one of adam, lbfgs, bfgs, ssbfgs, ssbroyden, lm, lsq
+should be one of adam, soap, lbfgs, bfgs, ssbfgs, ssbroyden, lm, lsq, engd_w, spring, hessian_free
 did you mean 'adam'?""",
     ),
     "optimiser without kind": (
         "[[stages]]\noptimiser = {}\n",
         "heat1d.toml:16:1: stages.0.optimiser: missing key 'kind': "
-        "adam, lbfgs, bfgs, ssbfgs, ssbroyden, lm, lsq",
+        "adam, soap, lbfgs, bfgs, ssbfgs, ssbroyden, lm, lsq, engd_w, spring, hessian_free",
     ),
     "optimiser setting": (
         '[[stages]]\noptimiser = { kind = "adam", learning_rat = 1 }\nsteps = 0\n',

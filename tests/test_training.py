@@ -400,8 +400,11 @@ def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(assembly: Assembly, ki
     stages = [stage(optimiser_of(kind), 9, redraw=4), stage(optimiser_of(kind), 5, redraw=3)]
     made = setup(assembly, *stages)
     whole = run(made, begin(made, assembly))
-    assert len(whole.records) == 14 or kind == "lsq"  # which converges before
-    for k in (0, 2, 3, 6, 8, 10, 13):  # within a stage, at a redraw, at the end of a stage, at the end
+    steps = len(whole.records)
+    assert steps == 14 or kind == "lsq"  # which converges before
+    for k in sorted(
+        {0, 2, 3, 6, 8, 10, 13} & set(range(steps))
+    ):  # within a stage, at a redraw, at the end of a stage, at the end
         state = tree_to_state(copied(whole.trees[k]), stages, torch.device("cpu"))
         assert same(state_to_tree(state), whole.trees[k])
         rest = run(made, state)
@@ -414,7 +417,7 @@ def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(assembly: Assembly, ki
 
 @pytest.mark.parametrize("kind", OPTIMISERS)
 def test_every_optimiser_lowers_the_value(assembly: Assembly, kind: str) -> None:
-    made = setup(assembly, stage(optimiser_of(kind), 25))
+    made = setup(assembly, stage(optimiser_of(kind), 100 if kind == "soap" else 25))
     initial = begin(made, assembly)
     result = run(made, initial)
     assert result.status == "complete"

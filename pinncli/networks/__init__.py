@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pinncli.networks.base import Network
-from pinncli.networks.factorised import Factorised, chained, plain
+from pinncli.networks.factorised import Factorised, chained, plain, tangent
 from pinncli.networks.features import Features
 from pinncli.networks.fourier import FourierFeatures
 from pinncli.networks.gated import Gated
@@ -33,4 +33,5 @@ __all__ = [
     "RandomFeatures",
     "chained",
     "plain",
+    "tangent",
 ]

@@ -77,6 +77,12 @@ class Factorised:
         torch.mul(columns, factors.unsqueeze(1), out=result[:inner])
         return result
 
+    def tangent(self, theta: Tensor, v: Tensor) -> Tensor:
+        """The change (q,) of the weights where theta (size,) changes by v."""
+        inner = self.network.size
+        factors = torch.exp(self._spread(theta[inner:]))
+        return factors * (v[:inner] + theta[:inner] * self._spread(v[inner:]))
+
     def __call__(self, theta: Tensor, points: Any) -> Any:
         """Components (n, outputs) at `points` (n, inputs), a tensor or a jet."""
         return self.network(self.weights(theta), points)
@@ -100,3 +106,8 @@ def plain(network: Network, theta: Tensor) -> tuple[Network, Tensor]:
 def chained(network: Network, theta: Tensor, columns: Tensor) -> Tensor:
     """Derivatives (size, n) with respect to `theta` from those with respect to that of the plain network."""
     return network.chain(theta, columns) if isinstance(network, Factorised) else columns
+
+
+def tangent(network: Network, theta: Tensor, v: Tensor) -> Tensor:
+    """The change of the plain network's theta where `theta` changes by v."""
+    return network.tangent(theta, v) if isinstance(network, Factorised) else v

@@ -11,10 +11,11 @@ the curvature: give it the theta to go back to and any state of the same run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
+State = TypeVar("State")
 Status = Literal["ok", "converged", "failed"]
 
 
@@ -33,6 +34,27 @@ class StepInfo:
     step_size: float
     evaluations: int
     status: Status
+
+
+class Linear(Protocol):
+    """r + J v around one theta."""
+
+    @property
+    def residual(self) -> Tensor:
+        """r (n,)."""
+        ...
+
+    def jvp(self, v: Tensor) -> Tensor:
+        """J v (n,) for v (p,)."""
+        ...
+
+    def vjp(self, w: Tensor) -> Tensor:
+        """J^T w (p,) for w (n,)."""
+        ...
+
+    def diagonal(self) -> Tensor:
+        """The diagonal (p,) of J^T J."""
+        ...
 
 
 class Objective(Protocol):
@@ -66,6 +88,14 @@ class Objective(Protocol):
         """J^T w (p,) for w (n,)."""
         ...
 
+    def linearise(self, theta: Tensor) -> Linear:
+        """r and J for many products, J not formed."""
+        ...
+
+    def layout(self, theta: Tensor) -> list[tuple[int, int, int]]:
+        """(start, o, i) of every weight matrix (o, i) in theta."""
+        ...
+
 
 class Optimiser(Protocol):
     """A method of minimisation; `state_type` is the dataclass of its states."""
@@ -87,3 +117,8 @@ class Optimiser(Protocol):
     def recover(self, objective: Objective, theta: Tensor, state: Any) -> Any:
         """A state to go on with from `theta` after trouble: curvature forgotten, shorter steps."""
         ...
+
+
+def unchanged(self: object, objective: Objective, theta: Tensor, state: State) -> State:  # noqa: ARG001
+    """`refresh` where nothing of the old objective is kept, or nothing that the new one makes worse."""
+    return state

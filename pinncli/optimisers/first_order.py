@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,22 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1), the rate times `decay_rate` every `decay_steps` steps."""
+    """Adam (Kingma & Ba 2015, algorithm 1), the rate times `decay_rate` every `decay_steps` steps.
+
+    With `weight_decay` w theta shrinks by rate w besides, not through the moments: AdamW (Loshchilov &
+    Hutter 2019, algorithm 2).
+    """
 
     learning_rate: float
     beta1: float
     beta2: float
     epsilon: float
+    weight_decay: float
+    warmup: int
     decay_rate: float
     decay_steps: int
     state_type: ClassVar[type] = AdamState
+    refresh = unchanged  # the gradient known is one at points that no step has seen: one gradient a step
 
     def init(self, objective: Objective, theta: Tensor) -> AdamState:
         """No moments yet."""
@@ -48,9 +55,12 @@ class Adam:
         steps = state.steps + 1
         first = self.beta1 * state.first + (1.0 - self.beta1) * state.gradient
         second = self.beta2 * state.second + (1.0 - self.beta2) * state.gradient.square()
-        rate = self.learning_rate * state.factor * self.decay_rate ** (state.steps / self.decay_steps)
+        rate = state.factor * learning_rate(
+            self.learning_rate, state.steps, self.warmup, self.decay_rate, self.decay_steps
+        )
         moment = first / (1.0 - self.beta1**steps)
-        change = rate * moment / ((second / (1.0 - self.beta2**steps)).sqrt() + self.epsilon)
+        scaled = moment / ((second / (1.0 - self.beta2**steps)).sqrt() + self.epsilon)
+        change = rate * (scaled + self.weight_decay * theta)
         value, gradient = objective.value_and_grad(theta - change)
         norm = float(gradient.norm())
         if not math.isfinite(value + norm):
@@ -58,11 +68,12 @@ class Adam:
         info = StepInfo(value, norm, float(change.norm()), 1, "ok")
         return theta - change, AdamState(value, gradient, first, second, steps, state.factor), info
 
-    def refresh(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
-        """Value and gradient at the new points; moments average over points anyway."""
-        value, gradient = objective.value_and_grad(theta)
-        return replace(state, value=value, gradient=gradient)
-
     def recover(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:
         """Begin anew with a tenth of the rate."""
         return replace(self.init(objective, theta), factor=0.1 * state.factor)
+
+
+def learning_rate(peak: float, steps: int, warmup: int, decay_rate: float, decay_steps: int) -> float:
+    """After so many steps: up to `peak` along a line, then down by `decay_rate` every `decay_steps`."""
+    rise = min(1.0, (steps + 1) / warmup) if warmup else 1.0
+    return float(peak * rise * decay_rate ** (max(0, steps - warmup) / decay_steps))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo
-from pinncli.optimisers.searches import Descent, Point, StrongWolfe, Trial, descend
+from pinncli.optimisers.searches import Point, StrongWolfe, descend
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,10 @@ class Lbfgs:
         """No pairs."""
         start = Point.of(objective, theta)
         steps = theta.new_zeros((self.memory, len(theta)))
-        length = min(1.0, float(torch.linalg.vector_norm(start.gradient)))
         inverse = theta.new_zeros(self.memory)
-        return LbfgsState(steps, steps.clone(), inverse, 0, 1.0, start.value, start.gradient, length)
+        return LbfgsState(
+            steps, steps.clone(), inverse, 0, 1.0, start.value, start.gradient, start.first_length
+        )
 
     def step(
         self, objective: Objective, theta: Tensor, state: LbfgsState
@@ -61,7 +60,8 @@ class Lbfgs:
             return theta, state, info
         end = descent.trial.point
         kept = replace(state, count=0) if descent.restarted else state
-        kept = _learn(kept, start, descent, descent.trial)
+        pair = descent.pair(start)
+        kept = kept if pair is None else _learn(kept, *pair)
         return end.theta, replace(kept, value=end.value, gradient=end.gradient, length=info.step_size), info
 
     def refresh(self, objective: Objective, theta: Tensor, state: LbfgsState) -> LbfgsState:
@@ -89,16 +89,10 @@ def two_loops(state: LbfgsState) -> Tensor:
     return direction
 
 
-def _learn(state: LbfgsState, start: Point, descent: Descent, trial: Trial) -> LbfgsState:
-    """Store the pair of a step, in place. A pair without curvature, or that underflows, is left out."""
-    s = trial.step * descent.direction
-    y = trial.point.gradient - start.gradient
-    sy, yy, ss = torch.stack([s.dot(y), y.dot(y), s.dot(s)]).tolist()
-    limits = torch.finfo(s.dtype)
-    if not (sy > limits.eps * math.sqrt(ss * yy) and min(sy, yy) > limits.tiny):
-        return state
+def _learn(state: LbfgsState, s: Tensor, y: Tensor, sy: float) -> LbfgsState:
+    """Store the pair of a step, in place."""
     row = state.count % len(state.inverse)
     state.steps[row] = s
     state.changes[row] = y
     state.inverse[row] = 1.0 / sy
-    return replace(state, count=state.count + 1, scale=sy / yy)
+    return replace(state, count=state.count + 1, scale=sy / float(y.dot(y)))

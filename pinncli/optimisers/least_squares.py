@@ -26,7 +26,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pinncli.optimisers.base import Objective, StepInfo
+from pinncli.optimisers.base import Objective, StepInfo, unchanged
 
 FLOOR = 4.0
 """Least lambda, in units of rounding."""
@@ -62,6 +62,7 @@ class LeastSquares:
 
     tolerance: float
     state_type: ClassVar[type] = LeastSquaresState
+    refresh = unchanged  # nothing of the objective is kept
 
     def init(self, objective: Objective, theta: Tensor) -> LeastSquaresState:  # noqa: ARG002
         """lambda at its least."""
@@ -106,15 +107,6 @@ class LeastSquares:
                 info = StepInfo(trial, norm, length, evaluations, "ok")
                 return theta + v, LeastSquaresState(state.damping), info
         return theta, state, StepInfo(value, norm, 0.0, evaluations, "failed")
-
-    def refresh(
-        self,
-        objective: Objective,  # noqa: ARG002
-        theta: Tensor,  # noqa: ARG002
-        state: LeastSquaresState,
-    ) -> LeastSquaresState:
-        """Nothing of the objective is kept."""
-        return state
 
     def recover(
         self,

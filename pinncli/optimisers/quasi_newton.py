@@ -8,7 +8,8 @@ is the whole self-scaled Broyden family: phi = tau = 1 is BFGS, and any tau and 
 secant equation H+ y = s. tau and phi for SSBFGS and SSBroyden are Al-Baali's (Comput. Optim. Appl. 9,
 1998, 191-203) as given by Urban, Stefanou & Pons (J. Comput. Phys. 523, 2025, 113656, eqs. 11 and
 13-23) and coded by them. The update adds one product of (p, 3) and (3, p) to H in place, its columns
-scaled so that the result is symmetric as H was.
+scaled so that the result is symmetric as H was. A step reads H twice and writes it once: H y, and the
+update together with the next H g, by strips of rows that stay in the cache in between.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo
-from pinncli.optimisers.searches import Descent, Point, StrongWolfe, Trial, descend
+from pinncli.optimisers.searches import Point, StrongWolfe, descend
+
+STRIP_BYTES = 3 << 20
+"""Of the rows of H that are updated and multiplied while in the cache of a CPU."""
 
 Kind = Literal["bfgs", "ssbfgs", "ssbroyden"]
 
 
 @dataclass(frozen=True)
 class QuasiNewtonState:
-    """H (p, p), updated in place, and the objective's value and gradient (p,) at theta.
+    """H (p, p), updated in place, the objective's value and gradient g (p,) at theta, and -H g.
 
     `learnt` is False while H is the identity; `length` is that of the last step, which the next
     step down the gradient tries first.
@@ -37,6 +41,7 @@ class QuasiNewtonState:
     H: Tensor
     value: float
     gradient: Tensor
+    direction: Tensor
     learnt: bool
     length: float
 
@@ -55,31 +60,36 @@ class QuasiNewton:
         """H = I."""
         start = Point.of(objective, theta)
         H = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
-        length = min(1.0, float(torch.linalg.vector_norm(start.gradient)))
-        return QuasiNewtonState(H, start.value, start.gradient, False, length)
+        return QuasiNewtonState(H, start.value, start.gradient, -start.gradient, False, start.first_length)
 
     def step(
         self, objective: Objective, theta: Tensor, state: QuasiNewtonState
     ) -> tuple[Tensor, QuasiNewtonState, StepInfo]:
         """One search and one update of H. H is reset where its direction fails or it turns indefinite."""
         start = Point(theta, state.value, state.gradient)
-        newton = -(state.H @ state.gradient) if state.learnt else None
+        newton = state.direction if state.learnt else None
         descent = descend(StrongWolfe(self.c1, self.c2), objective, start, newton, state.length)
         info = descent.info(start)
         if descent.trial is None:
             return theta, state, info
+        H, end = state.H, descent.trial.point
         if descent.restarted:
-            _reset(state.H)
-        learnt = _learn(
-            self.kind, state.H, state.learnt and not descent.restarted, start, descent, descent.trial
-        )
-        end = descent.trial.point
-        return end.theta, QuasiNewtonState(state.H, end.value, end.gradient, learnt, info.step_size), info
+            _reset(H)
+        learnt = state.learnt and not descent.restarted
+        pair = descent.pair(start)
+        if pair is None:
+            product = H @ end.gradient
+        else:
+            b = -descent.trial.step * float(pair[0].dot(start.gradient)) / pair[2]
+            learnt, product = _learn(self.kind, H, learnt, *pair, b, end.gradient)
+        after = QuasiNewtonState(H, end.value, end.gradient, -product, learnt, info.step_size)
+        return end.theta, after, info
 
     def refresh(self, objective: Objective, theta: Tensor, state: QuasiNewtonState) -> QuasiNewtonState:
         """Value and gradient anew, so that no y mixes two objectives; H stays."""
         start = Point.of(objective, theta)
-        return replace(state, value=start.value, gradient=start.gradient)
+        direction = -(state.H @ start.gradient)
+        return replace(state, value=start.value, gradient=start.gradient, direction=direction)
 
     def recover(self, objective: Objective, theta: Tensor, state: QuasiNewtonState) -> QuasiNewtonState:
         """H = I, and a first step a tenth of the last."""
@@ -91,30 +101,23 @@ def _reset(H: Tensor) -> None:
     H.zero_().fill_diagonal_(1.0)
 
 
-def _learn(kind: Kind, H: Tensor, learnt: bool, start: Point, descent: Descent, trial: Trial) -> bool:
-    """Take the step's curvature into H, in place; whether H has learnt anything so far.
+def _learn(
+    kind: Kind, H: Tensor, learnt: bool, s: Tensor, y: Tensor, sy: float, b: float, g: Tensor
+) -> tuple[bool, Tensor]:
+    """Take the curvature of a step into H, in place: whether H has learnt anything so far, and H+ g.
 
-    A pair without usable curvature, or that underflows, is left out. H that has lost positive
-    definiteness is reset.
+    b = s'H^-1 s / s'y. H that has lost positive definiteness is reset.
     """
-    s = trial.step * descent.direction
-    y = trial.point.gradient - start.gradient
-    u = H @ y
-    sy, yy, yu, ss, sg = torch.stack([s.dot(y), y.dot(y), y.dot(u), s.dot(s), s.dot(start.gradient)]).tolist()
-    limits = torch.finfo(H.dtype)
-    if not (sy > limits.eps * math.sqrt(ss * yy) and min(sy, yy) > limits.tiny):
-        return learnt
-    if not yu > 0.0:
+    u = H @ y if learnt else y
+    yy, yu = torch.stack([y.dot(y), y.dot(u)]).tolist()
+    if not (yu > 0.0 and math.isfinite(b)):
         _reset(H)
-        return False
-    b = -trial.step * sg / sy
+        return False, g
     if not learnt:  # H = I becomes (s'y/y'y) I (Nocedal & Wright 2006, eq. 6.20)
         gamma = sy / yy
         H.mul_(gamma)
         u, yu, b = u * gamma, yu * gamma, b / gamma
-    tau, phi = coefficients(kind, b, yu / sy, len(s))
-    broyden_update(H, s, u, sy, yu, tau, phi)
-    return True
+    return True, broyden_update(H, s, u, sy, yu, *coefficients(kind, b, yu / sy, len(s)), g)
 
 
 def coefficients(kind: Kind, b: float, h: float, n: int) -> tuple[float, float]:
@@ -134,9 +137,20 @@ def coefficients(kind: Kind, b: float, h: float, n: int) -> tuple[float, float]:
     return tau, (1.0 - theta) / sigma
 
 
-def broyden_update(H: Tensor, s: Tensor, u: Tensor, sy: float, yu: float, tau: float, phi: float) -> None:
-    """H (p, p) <- [H - u u'/yu + phi yu v v'] / tau + s s'/sy in place, v = s/sy - u/yu, u = H y."""
+def broyden_update(
+    H: Tensor, s: Tensor, u: Tensor, sy: float, yu: float, tau: float, phi: float, g: Tensor
+) -> Tensor:
+    """H (p, p) <- [H - u u'/yu + phi yu v v'] / tau + s s'/sy in place, v = s/sy - u/yu, u = H y.
+
+    The new H times g (p,).
+    """
     v = s / sy - u / yu
     rows = torch.stack([u / math.sqrt(yu * tau), v * math.sqrt(abs(phi) * yu / tau), s / math.sqrt(sy)])
     signs = rows.new_tensor([[-1.0], [math.copysign(1.0, phi)], [1.0]])
-    H.addmm_(rows.t(), rows * signs, beta=1.0 / tau)
+    signed, product = rows * signs, torch.empty_like(g)
+    strip = len(H) if H.is_cuda else max(64, STRIP_BYTES // (H.element_size() * len(H)))
+    for start in range(0, len(H), strip):
+        part = slice(start, start + strip)
+        H[part].addmm_(rows[:, part].t(), signed, beta=1.0 / tau)
+        torch.mv(H[part], g, out=product[part])
+    return product

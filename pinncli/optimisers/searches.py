@@ -42,6 +42,11 @@ class Point:
         """Evaluate the objective at theta."""
         return Point(theta, *objective.value_and_grad(theta))
 
+    @property
+    def first_length(self) -> float:
+        """Of the first step that a search tries down the gradient: the gradient's, at most 1."""
+        return min(1.0, float(torch.linalg.vector_norm(self.gradient)))
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -177,6 +182,16 @@ class Descent:
     restarted: bool
     evaluations: int
     status: Status
+
+    def pair(self, start: Point) -> tuple[Tensor, Tensor, float] | None:
+        """s and y (p,) of the step, and s'y; None without usable curvature, or where that underflows."""
+        if self.trial is None:
+            return None
+        s = self.trial.step * self.direction
+        y = self.trial.point.gradient - start.gradient
+        sy, yy, ss = torch.stack([s.dot(y), y.dot(y), s.dot(s)]).tolist()
+        limits = torch.finfo(s.dtype)
+        return (s, y, sy) if sy > limits.eps * math.sqrt(ss * yy) and min(sy, yy) > limits.tiny else None
 
     def info(self, start: Point) -> StepInfo:
         """In numbers, for the training loop."""

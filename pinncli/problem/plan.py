@@ -11,11 +11,14 @@ from pinncli.language.scope import Site
 from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork, highest_order, layer_sizes
 from pinncli.problem.numeric import fixed
 from pinncli.problem.point_groups import PointGroup, point_groups
-from pinncli.problem.settings import LbfgsSettings
+from pinncli.problem.settings import HessianFreeSettings, LbfgsSettings, OptimiserSettings
 from pinncli.problem.terms import Formulation, Region
 
 DEFAULT_BLOCK = 1024
 _DENSE = frozenset({"bfgs", "ssbfgs", "ssbroyden", "lm", "lsq"})
+_KERNEL = frozenset({"engd_w", "spring"})
+_RECORDED = (1 << 30) // 8
+"""Numbers that a linearisation keeps at most."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,12 @@ def _memory(
 ) -> dict[str, int]:
     """Bytes: with p parameters, r rows, |S| channels, blocks of b points, float64 throughout.
 
-    optimiser   3 p^2 for a dense matrix and its update (2 m + 4) p for L-BFGS, 4 p for Adam
+    optimiser   3 p^2 for a dense matrix and its update, (2 m + 4) p for L-BFGS, 3 k p for the preconditioner
+                of rank k, n^2 or p^2 for the kernel matrix, the smaller, twice; 4 p for Adam, and 4 w^2 a
+                layer more for SOAP
     Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks;
-                2 (2 p + min(r, b)) p for its triangle
+                2 (2 p + min(r, b)) p for its triangle; 2 r p for the kernel matrix; the recorded layers,
+                1 GiB at most, for conjugate gradients
     layers      4 b |S| neurons: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
     fields      the output grid, times solution, residual, reference and error fields
@@ -134,14 +140,18 @@ def _memory(
     optimiser = 0
     jacobian = 0
     for stage in choices.stages:
-        if isinstance(stage.optimiser, LbfgsSettings):
-            optimiser = max(optimiser, (2 * stage.optimiser.memory + 4) * p)
-        else:
-            optimiser = max(optimiser, 3 * p * p if stage.optimiser.kind in _DENSE else 4 * p)
+        optimiser = max(
+            optimiser, _optimiser_numbers(stage.optimiser, p, rows, network.depth * network.width**2)
+        )
         if stage.optimiser.kind == "lm":
             jacobian = max(jacobian, min(rows, block) * p)
         elif stage.optimiser.kind == "lsq":
             jacobian = max(jacobian, 2 * (2 * p + min(rows, block)) * p)
+        elif stage.optimiser.kind in _KERNEL:
+            jacobian = max(jacobian, 2 * rows * p)
+        elif stage.optimiser.kind == "hessian_free":
+            recorded = 2 * rows * channels * network.width * network.depth
+            jacobian = max(jacobian, min(block, rows) * p + min(recorded, _RECORDED))
     if problem.training.needs_jacobian:
         jacobian = max(jacobian, min(rows, block) * p)
     fields = 3 * len(problem.components) + len(problem.definitions) + len(problem.conditions)
@@ -153,3 +163,16 @@ def _memory(
         "fields": prod(choices.grid.values()) * fields,
     }
     return {part: 8 * count for part, count in numbers.items()}
+
+
+def _optimiser_numbers(settings: OptimiserSettings, p: int, rows: int, squares: int) -> int:
+    """Numbers that an optimiser holds, as listed for `_memory`."""
+    if isinstance(settings, LbfgsSettings):
+        return (2 * settings.memory + 4) * p
+    if isinstance(settings, HessianFreeSettings):
+        return 3 * min(settings.rank, p) * p
+    if settings.kind in _KERNEL:
+        return 2 * min(rows, p) ** 2
+    if settings.kind in _DENSE:
+        return 3 * p * p
+    return 4 * p + (4 * squares if settings.kind == "soap" else 0)

@@ -158,9 +158,29 @@ class AdamSettings(Settings):
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled: AdamW (Loshchilov & Hutter 2019)."""
+    warmup: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises from zero."""
     decay_rate: float = Field(default=0.9, gt=0, le=1)
     """Factor on the learning rate every `decay_steps` steps."""
     decay_steps: int = Field(default=1000, ge=1)
+
+
+class SoapSettings(Settings):
+    """SOAP (Vyas et al. 2024) with the moments of Wang et al. 2025."""
+
+    kind: Literal["soap"]
+    learning_rate: float = Field(default=3e-3, gt=0)
+    beta1: float = Field(default=0.99, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    frequency: int = Field(default=2, ge=1)
+    """Steps between updates of the eigenbases."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: int = Field(default=100, ge=0)
+    decay_rate: float = Field(default=0.9, gt=0, le=1)
+    decay_steps: int = Field(default=2000, ge=1)
 
 
 class LbfgsSettings(Settings):
@@ -196,8 +216,50 @@ class LeastSquaresSettings(Settings):
     """Converged where a step promises less than this fraction of the value."""
 
 
+class EngdSettings(Settings):
+    """ENGD-W: Gauss-Newton through the kernel matrix, for fewer residuals than parameters."""
+
+    kind: Literal["engd_w"]
+    damping: float = Field(default=1e-8, gt=0)
+    """Least damping, relative to the mean eigenvalue of the kernel matrix."""
+
+
+class SpringSettings(Settings):
+    """SPRING: ENGD-W with momentum, for points that are redrawn often."""
+
+    kind: Literal["spring"]
+    damping: float = Field(default=1e-4, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    """Largest share of a step that is taken; with the momentum, not above 1 - momentum by much."""
+
+
+class HessianFreeSettings(Settings):
+    """Gauss-Newton by preconditioned conjugate gradients on products with the Jacobian."""
+
+    kind: Literal["hessian_free"]
+    damping: float = Field(default=1e-2, gt=0)
+    """Initial damping, relative to the largest diagonal entry of the Gram matrix."""
+    iterations: int = Field(default=200, ge=1)
+    """Of conjugate gradients, at most."""
+    tolerance: float = Field(default=5e-4, gt=0, lt=1)
+    """They end where the model gains less than this fraction per iteration."""
+    rank: int = Field(default=50, ge=1, le=10_000)
+    """Of the preconditioner."""
+    every: int = Field(default=20, ge=1)
+    """Steps that a preconditioner serves."""
+
+
 OptimiserSettings = Annotated[
-    AdamSettings | LbfgsSettings | QuasiNewtonSettings | LevenbergMarquardtSettings | LeastSquaresSettings,
+    AdamSettings
+    | SoapSettings
+    | LbfgsSettings
+    | QuasiNewtonSettings
+    | LevenbergMarquardtSettings
+    | LeastSquaresSettings
+    | EngdSettings
+    | SpringSettings
+    | HessianFreeSettings,
     Field(discriminator="kind"),
 ]
 

@@ -22,12 +22,16 @@ SETTINGS = frozenset(
 
 _OPTIMISERS: dict[str, type[BaseModel]] = {
     "adam": settings.AdamSettings,
+    "soap": settings.SoapSettings,
     "lbfgs": settings.LbfgsSettings,
     "bfgs": settings.QuasiNewtonSettings,
     "ssbfgs": settings.QuasiNewtonSettings,
     "ssbroyden": settings.QuasiNewtonSettings,
     "lm": settings.LevenbergMarquardtSettings,
     "lsq": settings.LeastSquaresSettings,
+    "engd_w": settings.EngdSettings,
+    "spring": settings.SpringSettings,
+    "hessian_free": settings.HessianFreeSettings,
 }
 _NETWORKS: dict[str, type[BaseModel]] = {
     "auto": settings.AutoNetworkSettings,
