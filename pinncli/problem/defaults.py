@@ -18,7 +18,7 @@ from pinncli.problem.settings import (
     ResampleSettings,
     StageSettings,
 )
-from pinncli.problem.terms import Formulation
+from pinncli.problem.terms import Ansatz, Formulation
 
 T = TypeVar("T")
 
@@ -118,6 +118,8 @@ def choose(
     network = decided or _network(formulation, reasons)
     if network.periodic:
         reasons.append(f"periodic embedding of {', '.join(network.periodic)}: the conditions match its ends")
+    if formulation.ansatz is not None:
+        reasons += _by_construction(formulation.ansatz)
     p = len(problem.parameters)
     if isinstance(network, FeatureNetwork):
         p += (network.width + 1) * len(problem.components)
@@ -203,6 +205,12 @@ def _feature_points(network: FeatureNetwork, d: int) -> tuple[int, int]:
     interior = max(LEAST_INTERIOR, round(POINTS_PER_FEATURE * network.width))
     side = max(LEAST_BOUNDARY, round(SIDE_POINTS_PER_FEATURE * network.width))
     return interior, side if d > 1 else 1
+
+
+def _by_construction(ansatz: Ansatz) -> list[str]:
+    """What the ansatz meets, and why others stay equations."""
+    met = [f"met by construction, for every network: {', '.join(ansatz.met)}"] if ansatz.met else []
+    return met + [f"{name} stays an equation: {reason}" for name, reason in ansatz.left]
 
 
 def _row(table: Mapping[int, T], k: int) -> T:

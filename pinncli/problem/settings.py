@@ -29,6 +29,8 @@ class MlpSettings(Settings):
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+    hard: Literal["off", "auto"] | tuple[str, ...] = "off"
+    """Conditions met by construction: those named, or with "auto" all for which that is possible."""
     frequency: float = Field(default=1.0, gt=0, le=1e4)
     """Deviation of the first layer's initial weights, on coordinates scaled to [-1, 1]: about the number
     of waves that the solution has across the domain, times pi, where it has many."""
@@ -50,6 +52,7 @@ class FeatureSettings(Settings):
     activation: Literal["tanh", "sine", "gelu", "silu"] = "tanh"
     periodic: Literal["auto", "off"] = "auto"
     harmonics: int = Field(default=1, ge=1, le=64)
+    hard: Literal["off", "auto"] | tuple[str, ...] = "off"
 
 
 def _network_kind(value: object) -> object:
