@@ -68,6 +68,18 @@ def gaps_of(jets: Jets, lift: Expr, data: Sequence[Given], ranges: Ranges) -> Pr
     return lower([part for pair in pairs for part in pair], jets.inputs, jets.scope)
 
 
+def roots_of(jets: Jets, data: Sequence[Given]) -> Program:
+    """Everything that a formula of `data` takes a root of: no derivative exists where it vanishes."""
+    found: dict[Expr, None] = {}
+    stack = [d.formula for d in data]
+    while stack:
+        part = stack.pop()
+        if part.is_Pow and not part.args[1].is_Integer and part.args[0].free_symbols:
+            found[part.args[0]] = None
+        stack += part.args
+    return lower(list(found), jets.inputs, jets.scope)
+
+
 def seam_of(jets: Jets, lift: Expr, axis: int, order: int, ranges: Ranges) -> Program:
     """Per derivative by a coordinate from 0 to `order`, its values at the lower and the upper end."""
     name, outputs = jets.scope.coordinates[axis], []

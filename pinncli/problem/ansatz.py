@@ -7,7 +7,7 @@ disagree with those already taken, or that would leave a kink inside the domain,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pinncli.language.algebra import AlgebraError
 from pinncli.language.diagnostics import nearest
 from pinncli.language.given import Given, NoFormulaError, Ranges, given_by
 from pinncli.language.jets import Jets
-from pinncli.language.lifting import channels_of, factor_of, gaps_of, lift_of, seam_of
+from pinncli.language.lifting import channels_of, factor_of, gaps_of, lift_of, roots_of, seam_of
 from pinncli.language.partials import MAX_ORDER, MultiIndex, downward_closure
 from pinncli.language.scope import Residual, Scope
 from pinncli.problem.model import Problem
@@ -27,6 +27,8 @@ from pinncli.problem.terms import Ansatz, ConditionTerms
 _PROBES = 128
 _TOLERANCE = 1e-9
 """Of the size of the data: closer, they agree."""
+_LEAST_ROOT = 1e-3
+"""What a root is taken of must stay as far from zero, compared to its largest value."""
 _PLACE: KeyPath = ("network", "hard")
 
 Data = Mapping[str, tuple[Given, ...]]
@@ -50,7 +52,8 @@ def derive_ansatz(
     wanted = [t for t in conditions if (asked == "auto" and _on_sides(t)) or t.name in asked]
     residuals = [*(t.residual for t in conditions), *definitions.values()]
     embedded = tuple(periodic) if problem.network.periodic == "auto" else ()
-    maker = _Maker(problem, Jets(scope), *_channels(problem, residuals), embedded)
+    jets = Jets(replace(scope, normal=True))
+    maker = _Maker(problem, jets, *_channels(problem, residuals), embedded)
     data: Data = {}
     met: list[str] = []
     left: dict[str, str] = {}
@@ -178,6 +181,9 @@ class _Maker:
         gaps, given = rows[::2], rows[1::2]
         if not np.all(np.isfinite(given)):
             raise NoFormulaError("its values are not finite everywhere")
+        for root in run(roots_of(self.jets, data), self.probes):
+            if not np.min(root) > _LEAST_ROOT * np.max(root):
+                raise NoFormulaError("its values have a root, whose kink the ansatz would keep inside")
         if not np.all(np.abs(gaps) <= _TOLERANCE * np.max(np.abs(given))):
             raise NoFormulaError("its values disagree with another condition's where they meet")
         for name in self.embedded:
