@@ -1,4 +1,4 @@
-"""Conditions met by construction: every condition, every derivative, every engine, and what must stay soft."""
+"""Conditions met by construction: all of them, all derivatives, all engines, and what must stay soft."""
 
 from __future__ import annotations
 
