@@ -301,6 +301,11 @@ def test_a_periodic_network_takes_periodic_data_only(data: str, met: bool) -> No
         assert "not smooth across the ends of x" in left_of(formulation)["initial"]
 
 
+def test_formulas_that_grow_too_large_stay_soft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinncli.problem.ansatz._MOST_OPERATIONS", 60)
+    assert "more than 60 operations" in left_of(formulation_of(RICH, BOX))["walls"]
+
+
 def test_the_plan_leaves_out_what_is_met() -> None:
     report = check(load_problem("heat1d", ["network.hard=auto"]))
     assert report.plan is not None and report.choices is not None

@@ -29,6 +29,8 @@ _TOLERANCE = 1e-9
 """Of the size of the data: closer, they agree."""
 _LEAST_ROOT = 1e-3
 """What a root is taken of must stay as far from zero, compared to its largest value."""
+_MOST_OPERATIONS = 2000
+"""Of a component's lift and factor with all derivatives: more would cost as much as the network."""
 _PLACE: KeyPath = ("network", "hard")
 
 Data = Mapping[str, tuple[Given, ...]]
@@ -194,6 +196,9 @@ class _Maker:
                     f"its values are not smooth across the ends of {name}, which is periodic"
                 )
         formulas = [lift, factor_of(self.jets, data, self.ranges)]
-        channels = run(channels_of(self.jets, formulas, self.indices, self.laplacian), self.probes)
+        program = channels_of(self.jets, formulas, self.indices, self.laplacian)
+        if len(program.instructions) > _MOST_OPERATIONS:
+            raise NoFormulaError(f"its ansatz takes more than {_MOST_OPERATIONS} operations a point")
+        channels = run(program, self.probes)
         if not np.all(np.isfinite(channels)):
             raise NoFormulaError("a derivative of its values is not finite everywhere")
