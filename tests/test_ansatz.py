@@ -283,6 +283,14 @@ def test_a_name_that_is_no_condition() -> None:
     assert "field" in finding.hint
 
 
+def test_a_word_that_is_no_setting() -> None:
+    with pytest.raises(ProblemError) as caught:
+        formulation_of([FIELD], hard='"autos"')
+    (finding,) = caught.value.diagnostics
+    assert finding.message == "should be 'off' or 'auto', not 'autos', or a list of conditions"
+    assert "auto" in finding.hint
+
+
 @pytest.mark.parametrize(("data", "met"), [("sin(pi*x)", True), ("x^2*(1 - x)^2 + 1", False)])
 def test_a_periodic_network_takes_periodic_data_only(data: str, met: bool) -> None:
     conditions = [
@@ -302,8 +310,8 @@ def test_a_periodic_network_takes_periodic_data_only(data: str, met: bool) -> No
 
 
 def test_formulas_that_grow_too_large_stay_soft(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinncli.problem.ansatz._MOST_OPERATIONS", 60)
-    assert "more than 60 operations" in left_of(formulation_of(RICH, BOX))["walls"]
+    monkeypatch.setattr("pinncli.problem.ansatz._MOST_OPERATIONS", 5)
+    assert "more than 5 operations" in left_of(formulation_of(RICH, BOX))["walls"]
 
 
 def test_the_plan_leaves_out_what_is_met() -> None:
