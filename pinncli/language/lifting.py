@@ -31,8 +31,9 @@ from pinncli.language.lowering import lower
 from pinncli.language.partials import MultiIndex
 from pinncli.language.program import Program
 
-SIGMA = 0.25
-"""Part of a coordinate over which a factor with data at one end alone grows to half of its size."""
+SIGMA_TIME, SIGMA_SPACE = 0.25, 1.0
+"""Part of time, or of another coordinate, over which a factor with data at one end alone saturates. Time
+may be long against what happens in it; in space a sharp factor spoils derivatives of high order."""
 
 _TWO = number(2.0)
 
@@ -58,7 +59,8 @@ def factor_of(jets: Jets, data: Sequence[Given], ranges: Ranges) -> Expr:
             most = (a / (a + b)) ** a * (b / (a + b)) ** b
             factors.append(mul(number(1.0 / most), _power(s, a), _power(r, b)))
         else:
-            factors.append(_power(mul(number(1.0 + SIGMA), _saturating(s if a else r)), a or b))
+            sigma = _sigma(jets, axis)
+            factors.append(_power(mul(add(ONE, sigma), _saturating(s if a else r, sigma)), a or b))
     return mul(*factors) if factors else ONE
 
 
@@ -121,8 +123,12 @@ def _shares(jets: Jets, axis: int, ranges: Ranges) -> tuple[Expr, Expr]:
     return div(sub(x, low), length), div(sub(high, x), length)
 
 
-def _saturating(s: Expr) -> Expr:
-    return div(s, add(s, number(SIGMA)))
+def _sigma(jets: Jets, axis: int) -> Expr:
+    return number(SIGMA_TIME if jets.scope.coordinates[axis] == jets.scope.time else SIGMA_SPACE)
+
+
+def _saturating(s: Expr, sigma: Expr) -> Expr:
+    return div(s, add(s, sigma))
 
 
 def _power(base: Expr, exponent: int) -> Expr:
@@ -141,7 +147,8 @@ def _weights(jets: Jets, axis: int, data: Sequence[Given], ranges: Ranges) -> di
         out = mul(number(-1.0), length) if high else length  # d/dx of the distance from this end, inverted
         if mine and not other:
             weights[high, 0] = ONE
-            weights[high, 1] = mul(out, number(SIGMA), _saturating(s))
+            sigma = _sigma(jets, axis)
+            weights[high, 1] = mul(out, sigma, _saturating(s, sigma))
         elif mine == 1:
             weights[high, 0] = r if other == 1 else _power(r, 2)
         elif mine:
