@@ -6,7 +6,7 @@ With `pinncli.solver` the one place that sees a problem and tensors together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,15 +16,16 @@ from torch import Tensor
 from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
+from pinncli.known import Known
 from pinncli.language.program import Program
-from pinncli.networks import NETWORKS, Factorised, Features, FourierFeatures, Network
+from pinncli.networks import NETWORKS, Ansatz, Factorised, Features, FourierFeatures, Network
 from pinncli.networks.dense import Dense
 from pinncli.networks.features import Inputs
 from pinncli.objective import Objective
 from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
-from pinncli.problem.point_groups import point_groups
+from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
@@ -47,6 +48,9 @@ BATCHED_POINTS = 64
 
 SCALE_POINTS = 256
 """Points at which the size of an equation's terms is looked for."""
+
+PROOF_POINTS, PROOF_ROUNDINGS = 64, 1e5
+"""Points a side at which the ansatz is tried with random theta, and by how many roundings it may miss."""
 
 FRESH_DRAW = 1_000_000
 """Draw numbers from here on are never trained on."""
@@ -72,6 +76,9 @@ class Assembly:
     engine: Engine
     groups: tuple[Group, ...]
     regions: tuple[Region, ...]
+    met: tuple[Group, ...]
+    """Conditions that the network meets by construction: never trained, still reported."""
+    met_regions: tuple[Region, ...]
     parameters: ParameterMap
     method: str
     resample: ResampleSettings | None
@@ -116,17 +123,16 @@ class Assembly:
             elif by == "retain" and theta is not None and not self.box.sides(region.labels):
                 samples.append(self._retain(k, number, theta, points[k], gate))
             else:
-                samples.append(self._sample(k, region.count, self.method, number))
+                samples.append(self._sample(region, region.count, self.method, number))
         return tuple(samples)
 
     def fresh(self, interior: int, side: int) -> tuple[Sample, ...]:
         """Uniform points that training has never seen; data groups keep theirs."""
-        samples = []
-        for k, region in enumerate(self.regions):
-            count = side if self.box.sides(region.labels) else interior
-            fixed = region.data
-            samples.append(self._sample(k, count, "uniform", FRESH_DRAW) if fixed is None else fixed)
-        return tuple(samples)
+        return tuple(self._fresh(region, interior, side) for region in self.regions)
+
+    def met_objective(self, count: int) -> Objective:
+        """The objective of what is met by construction, at `count` fresh points a region."""
+        return self.objective_of(self.met, [self._fresh(region, count, count) for region in self.met_regions])
 
     def fresh_points(self, count: int) -> Tensor:
         """Uniform points (n, d) of the domain that training has never seen, float64 on the CPU."""
@@ -136,8 +142,13 @@ class Assembly:
         """The unknown numbers by name."""
         return {n: float(v) for n, v in self.parameters.values(theta[self.network.size :]).items()}
 
-    def _sample(self, group: int, count: int, method: str, number: int) -> Sample:
-        region = self.regions[group]
+    def _fresh(self, region: Region, interior: int, side: int) -> Sample:
+        if region.data is not None:
+            return region.data
+        count = side if self.box.sides(region.labels) else interior
+        return self._sample(region, count, "uniform", FRESH_DRAW)
+
+    def _sample(self, region: Region, count: int, method: str, number: int) -> Sample:
         where = _predicate(region.where, self.coordinates)
         drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
         return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
@@ -150,7 +161,7 @@ class Assembly:
         assert self.resample is not None  # noqa: S101  (the caller has seen it)
         staying = round(self.resample.share * self.regions[group].count)
         count = self.regions[group].count - staying
-        candidates = self._sample(group, CANDIDATES * count, self.method, number)
+        candidates = self._sample(self.regions[group], CANDIDATES * count, self.method, number)
         size = self._sizes(group, candidates, theta, gate)
         density = size**self.resample.power
         density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
@@ -161,7 +172,9 @@ class Assembly:
         )
         chosen = torch.topk(exponential / density, count, largest=False).indices.sort().values
         followed = candidates[chosen.to(self.device)]
-        return self._sample(group, staying, self.method, 0).join(followed) if staying else followed
+        return (
+            self._sample(self.regions[group], staying, self.method, 0).join(followed) if staying else followed
+        )
 
     def _retain(self, group: int, number: int, theta: Tensor, old: Sample, gate: Gate | None) -> Sample:
         """R3 (Daw et al. 2023, arXiv 2207.02338, algorithm 1): points whose |r| is above the mean stay, the
@@ -169,7 +182,7 @@ class Assembly:
         """
         size = self._sizes(group, old, theta, gate)
         kept = old[torch.nonzero(size > size.mean()).squeeze(1).to(self.device)]
-        return kept.join(self._sample(group, len(old) - len(kept), self.method, number))
+        return kept.join(self._sample(self.regions[group], len(old) - len(kept), self.method, number))
 
     def _sizes(self, group: int, sample: Sample, theta: Tensor, gate: Gate | None) -> Tensor:
         """|r| (n,) of all conditions of the group together, as causality sees it, on the CPU."""
@@ -191,20 +204,27 @@ def assemble(
     network = _network(choices.network, features, len(problem.components), seed, device, dtype)
     lap_axes = tuple(names.index(name) for name in problem.space)
     box = Box(names, low, high, problem.space)
-    groups, regions = _groups(formulation, choices, box, device, dtype)
+    if formulation.ansatz is not None:
+        known = formulation.ansatz
+        network = Ansatz(network, Known(known.program, known.indices, names, len(problem.components)))
+    groups, regions = _groups(point_groups(formulation, choices), formulation, box, device, dtype)
+    together = point_groups(formulation, choices, formulation.met)
+    met, met_regions = _groups(together, formulation, box, device, dtype)
     parameters = ParameterMap(
         tuple(problem.parameters),
         tuple(p.initial for p in problem.parameters.values()),
         tuple(p.bounds for p in problem.parameters.values()),
     )
     engine = ENGINES[choices.engine](problem.components, lap_axes)
-    return Assembly(
+    assembly = Assembly(
         formulation=formulation,
         box=box,
         network=network,
         engine=engine,
         groups=groups,
         regions=regions,
+        met=met,
+        met_regions=met_regions,
         parameters=parameters,
         method=choices.method,
         resample=choices.resample,
@@ -214,6 +234,24 @@ def assemble(
         device=device,
         dtype=dtype,
     )
+    _prove(assembly)
+    return assembly
+
+
+def _prove(assembly: Assembly) -> None:
+    """Raises RuntimeError where a random network does not meet what its ansatz should meet."""
+    network = assembly.network
+    if not isinstance(network, Ansatz):
+        return
+    generator = torch.Generator().manual_seed(stream_seed(assembly.seed, 0, "proof"))
+    theta = torch.randn(assembly.initial_theta().shape, generator=generator, dtype=torch.float64)
+    theta = theta.to(assembly.device, assembly.dtype)
+    found = assembly.met_objective(PROOF_POINTS).magnitudes(theta)
+    plain = replace(assembly, network=network.inner).met_objective(PROOF_POINTS).magnitudes(theta)
+    for name, rows in found.items():
+        size = max(1.0, float(plain[name].max()))  # of what has to cancel
+        if not float(rows.max()) <= PROOF_ROUNDINGS * torch.finfo(assembly.dtype).eps * size:
+            raise RuntimeError(f"the ansatz misses condition '{name}' by {float(rows.max()):.1e}")
 
 
 def _network(
@@ -291,12 +329,16 @@ def adaptation(assembly: Assembly) -> Adaptation | None:
 
 
 def _groups(
-    formulation: Formulation, choices: Choices, box: Box, device: torch.device, dtype: torch.dtype
+    point_groups: Sequence[PointGroup],
+    formulation: Formulation,
+    box: Box,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
     """Conditions on the same points, in the order of the file."""
     names = tuple(formulation.problem.coordinates)
     groups, regions = [], []
-    for together in point_groups(formulation, choices):
+    for together in point_groups:
         first, region = together.terms[0], together.region
         conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together.terms]
         groups.append(Group.of("+".join(c.name for c in conditions), names, conditions))

@@ -131,18 +131,17 @@ class Solution:
         return found
 
     def residuals(self, trained: Sequence[Sample]) -> dict[str, dict[str, float]]:
-        """Per condition, rms and max at fresh points, and the rms at the training points."""
+        """Per condition, rms and max at fresh points, and the rms at the training points if it has any."""
         a = self.assembly
         fresh = a.objective(a.fresh(FRESH_INTERIOR, FRESH_SIDE)).magnitudes(self.theta)
         seen = a.objective(trained).magnitudes(self.theta)
-        return {
-            name: {
-                "rms": _rms(values),
-                "max": float(values.max()),
-                "rms_train": _rms(seen[name]),
-            }
+        found = {
+            name: {"rms": _rms(values), "max": float(values.max()), "rms_train": _rms(seen[name])}
             for name, values in fresh.items()
         }
+        for name, values in a.met_objective(FRESH_SIDE).magnitudes(self.theta).items():
+            found[name] = {"rms": _rms(values), "max": float(values.max())}
+        return {terms.name: found[terms.name] for terms in a.formulation.conditions}
 
     def relative_residual(self) -> float:
         """Root mean square residual at fresh points over that of the untrained network."""

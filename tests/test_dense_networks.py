@@ -337,7 +337,11 @@ def test_products_with_the_jacobian_and_the_hessian(kind: str, fourier: bool, fa
     objective = made.objective(made.draw(0, None))
     theta = made.initial_theta() + 0.1
     v = torch.randn(theta.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    assert close(objective.jvp(theta, v), objective.residual_and_jacobian(theta)[1] @ v, 1e-11)
+    r, jacobian = objective.residual_and_jacobian(theta)
+    assert close(objective.jvp(theta, v), jacobian @ v, 1e-11)
+    linear = objective.linearise(theta)
+    assert close(linear.jvp(v), jacobian @ v, 1e-11)
+    assert close(linear.vjp(r), jacobian.t() @ r, 1e-11)
     up, down = (objective.value_and_grad(theta + step * v)[1] for step in (1e-5, -1e-5))
     assert close(objective.hvp(theta, v), (up - down) / 2e-5, 1e-6)
 

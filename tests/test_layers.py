@@ -27,6 +27,7 @@ LAYERS = {
     "derivatives": 3,
     "device": 3,
     "residuals": 4,
+    "known": 4,
     "weighting": 4,
     "parameters": 4,
     "linearisation": 5,

@@ -78,14 +78,15 @@ def _equations(formulation: Formulation) -> Iterator[RenderableType]:
 
 def _conditions(formulation: Formulation, plan: Plan | None) -> Iterator[RenderableType]:
     table = plain_table("condition", "on", "order", "points", "weight")
-    points = {name: s.points for s in plan.point_sets for name in s.conditions} if plan else {}
+    points = {n: str(s.points) for s in plan.point_sets for n in s.conditions} if plan else {}
+    points |= {terms.name: "by construction" for terms in formulation.met}
     for terms in formulation.conditions:
         settings = formulation.problem.conditions[terms.name]
         where = settings.on if terms.data is None else f"data {terms.data.file}"
         where += f" where {settings.where}" if settings.where else ""
         orders = [f"{order} in {name}" for name, order in terms.residual.orders.items() if order]
         table.add_row(
-            clean(terms.name), clean(where), ", ".join(orders) or "value", str(points.get(terms.name, "")),
+            clean(terms.name), clean(where), ", ".join(orders) or "value", points.get(terms.name, ""),
             f"{terms.weight:g}",
         )  # fmt: skip
     yield table

@@ -24,6 +24,7 @@ __all__ = [
     "compile_definition",
     "compile_equation",
     "compile_expression",
+    "difference_parts",
     "substitute",
 ]
 
@@ -106,6 +107,11 @@ def substitute(equation: Equation, scope: Scope, solution: Mapping[str, Node]) -
         return lower([replace(part, exact) for part in _parts(difference)], jets.inputs, scope)
     except AlgebraError as error:
         raise LanguageError(str(error), equation.span) from None
+
+
+def difference_parts(jets: Jets, equation: Equation) -> tuple[Expr, ...]:
+    """Left minus right as formulas in the symbols of `jets`, two where complex; raises `LanguageError`."""
+    return _parts(_difference(jets, equation))
 
 
 def _difference(jets: Jets, equation: Equation) -> Scalar:

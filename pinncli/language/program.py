@@ -65,3 +65,24 @@ class Program:
             else:
                 slots.append(functions[step.op](*(slots[k] for k in step.arguments)))
         return [slots[k] for k in self.outputs]
+
+    def only(self, outputs: Sequence[int]) -> Program:
+        """The part of the program that fills the slots `outputs`, which become its outputs."""
+        first = len(self.inputs)
+        needed, waiting = set(outputs), list(outputs)
+        while waiting:
+            slot = waiting.pop()
+            if slot >= first:
+                new = set(self.instructions[slot - first].arguments) - needed
+                needed |= new
+                waiting += new
+        kept = sorted(needed)
+        place = {slot: k for k, slot in enumerate(kept)}
+        instructions = tuple(
+            Instruction(step.op, tuple(place[k] for k in step.arguments), step.value)
+            for slot in kept
+            if slot >= first
+            for step in [self.instructions[slot - first]]
+        )
+        inputs = tuple(self.inputs[slot] for slot in kept if slot < first)
+        return Program(inputs, instructions, tuple(place[slot] for slot in outputs))

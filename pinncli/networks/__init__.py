@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pinncli.networks.ansatz import Ansatz
 from pinncli.networks.base import Network
-from pinncli.networks.factorised import Factorised, chained, plain, tangent
+from pinncli.networks.factorised import Factorised
 from pinncli.networks.features import Features
 from pinncli.networks.fourier import FourierFeatures
 from pinncli.networks.gated import Gated
 from pinncli.networks.mlp import MLP
 from pinncli.networks.piratenet import PirateNet
+from pinncli.networks.plain import chained, plain, tangent
 from pinncli.networks.random_features import RandomFeatures
 
 NETWORKS: dict[str, Callable[..., Network]] = {
@@ -24,6 +26,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 __all__ = [
     "MLP",
     "NETWORKS",
+    "Ansatz",
     "Factorised",
     "Features",
     "FourierFeatures",

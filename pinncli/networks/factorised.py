@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pinncli.networks.base import Network
 from pinncli.networks.dense import Dense
 
 
@@ -94,20 +93,3 @@ class Factorised:
             parts += [s[at : at + o].unsqueeze(1).expand(o, i).flatten(), s.new_zeros(o)]
             at += o
         return torch.cat([*parts, s.new_zeros(self.network.numbers)])
-
-
-def plain(network: Network, theta: Tensor) -> tuple[Network, Tensor]:
-    """The network whose weights are parts of its theta, and that theta."""
-    if isinstance(network, Factorised):
-        return network.network, network.weights(theta)
-    return network, theta
-
-
-def chained(network: Network, theta: Tensor, columns: Tensor) -> Tensor:
-    """Derivatives (size, n) with respect to `theta` from those with respect to that of the plain network."""
-    return network.chain(theta, columns) if isinstance(network, Factorised) else columns
-
-
-def tangent(network: Network, theta: Tensor, v: Tensor) -> Tensor:
-    """The change of the plain network's theta where `theta` changes by v."""
-    return network.tangent(theta, v) if isinstance(network, Factorised) else v

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pinncli.language.partials import MAX_ORDER
 from pinncli.problem.settings import (
+    AnyNetworkSettings,
     AutoNetworkSettings,
     DenseSettings,
     FactorisedSettings,
@@ -22,7 +23,7 @@ from pinncli.problem.settings import (
     ResampleSettings,
     StageSettings,
 )
-from pinncli.problem.terms import Formulation
+from pinncli.problem.terms import Ansatz, Formulation
 
 T = TypeVar("T")
 
@@ -137,6 +138,8 @@ def choose(
     network = decided or _network(formulation, reasons)
     if network.periodic:
         reasons.append(f"periodic embedding of {', '.join(network.periodic)}: the conditions match its ends")
+    if formulation.ansatz is not None:
+        reasons += _by_construction(formulation.ansatz)
     p = len(problem.parameters)
     if isinstance(network, FeatureNetwork):
         p += (network.width + 1) * len(problem.components)
@@ -193,7 +196,7 @@ def highest_order(formulation: Formulation) -> int:
 def _network(formulation: Formulation, reasons: list[str]) -> DenseNetwork | FeatureNetwork:
     settings, d = formulation.problem.network, len(formulation.problem.coordinates)
     if isinstance(settings, AutoNetworkSettings):
-        settings = MlpSettings()
+        settings = MlpSettings(**_shared(settings))
     periodic = formulation.periodic if settings.periodic == "auto" else ()
     if isinstance(settings, FeatureSettings):
         return _features(settings, formulation, periodic, reasons)
@@ -243,7 +246,14 @@ def features_first(formulation: Formulation) -> FeatureNetwork | None:
     adaptive = not (training.balance == training.attention == training.causal == "off")
     if not automatic or adaptive or problem.parameters or len(problem.coordinates) > FEATURE_COORDINATES:
         return None
-    return _features(FeatureSettings(kind="features"), formulation, formulation.periodic, [])
+    settings = FeatureSettings(kind="features", **_shared(problem.network))
+    periodic = formulation.periodic if settings.periodic == "auto" else ()
+    return _features(settings, formulation, periodic, [])
+
+
+def _shared(settings: AnyNetworkSettings) -> dict[str, Any]:
+    """What holds for the kinds that `auto` tries."""
+    return settings.model_dump(exclude={"kind"})
 
 
 def _features(
@@ -271,6 +281,12 @@ def _feature_points(network: FeatureNetwork, d: int) -> tuple[int, int]:
     interior = max(LEAST_INTERIOR, round(POINTS_PER_FEATURE * network.width))
     side = max(LEAST_BOUNDARY, round(SIDE_POINTS_PER_FEATURE * network.width))
     return interior, side if d > 1 else 1
+
+
+def _by_construction(ansatz: Ansatz) -> list[str]:
+    """What the ansatz meets, and why others stay equations."""
+    met = [f"met by construction, for every network: {', '.join(ansatz.met)}"] if ansatz.met else []
+    return met + [f"{name} stays an equation: {reason}" for name, reason in ansatz.left]
 
 
 def _row(table: Mapping[int, T], k: int) -> T:

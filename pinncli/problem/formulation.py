@@ -14,6 +14,7 @@ from pinncli.language.nodes import Binary, Equation, Node, Number, Span, Unary
 from pinncli.language.parser import parse_equation, parse_expression, parse_labels
 from pinncli.language.program import Instruction, Program
 from pinncli.language.scope import Scope
+from pinncli.problem.ansatz import check_hard, derive_ansatz
 from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
 from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
@@ -130,6 +131,11 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
         for name, equation in texts.equations.items()
         if (terms := _condition(name, equation, texts.wheres.get(name), scope, report)) is not None
     ]
+    periodic = periodic_coordinates(problem, conditions)
+    ansatz = None
+    if not report.findings:
+        ansatz = derive_ansatz(problem, scope, conditions, definitions, periodic)
+        report.findings.extend(check_hard(problem, ansatz, report.loaded.source))
     return Formulation(
         name=report.loaded.name,
         problem=problem,
@@ -139,8 +145,9 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
         exact_nodes=texts.exact,
         reference=_reference(report),
         definitions=definitions,
-        periodic=periodic_coordinates(problem, conditions),
+        periodic=periodic,
         linear=all(terms.residual.linear for terms in conditions),
+        ansatz=ansatz,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinncli.problem.defaults import Choices
@@ -27,11 +28,13 @@ class PointGroup:
         return self.each if self.terms[0].data else self.each * len(self.region.labels)
 
 
-def point_groups(formulation: Formulation, choices: Choices) -> tuple[PointGroup, ...]:
-    """The groups in the order of the file."""
+def point_groups(
+    formulation: Formulation, choices: Choices, conditions: Sequence[ConditionTerms] | None = None
+) -> tuple[PointGroup, ...]:
+    """The groups of `conditions`, those trained where left out, in the order of the file."""
     members: dict[tuple[object, ...], list[ConditionTerms]] = {}
     problem = formulation.problem
-    for terms in formulation.conditions:
+    for terms in formulation.trained if conditions is None else conditions:
         each = _each(terms, choices, problem)
         file = terms.data.file if terms.data else None
         key = (terms.region, file, each, tuple(sorted(_held(terms))))

@@ -18,12 +18,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class AutoNetworkSettings(Settings):
-    """`[network] kind = "auto"`, or no table: frozen features where they prove good enough, else "mlp"."""
-
-    kind: Literal["auto"] = "auto"
-
-
 class FourierSettings(Settings):
     """`[network] fourier`: random Fourier features of the inputs, drawn from the seed and never trained."""
 
@@ -53,6 +47,14 @@ class AnyNetworkSettings(Settings):
     """Embed coordinates that the conditions make periodic as cosines and sines."""
     harmonics: int = Field(default=1, ge=1, le=64)
     """Cosine-sine pairs per periodic coordinate."""
+    hard: Literal["off", "auto"] | tuple[str, ...] = "off"
+    """Conditions met by construction: those named, or with "auto" all for which that is possible."""
+
+
+class AutoNetworkSettings(AnyNetworkSettings):
+    """`[network] kind = "auto"`, or no table: frozen features where they prove good enough, else "mlp"."""
+
+    kind: Literal["auto"] = "auto"
 
 
 class DenseSettings(AnyNetworkSettings):

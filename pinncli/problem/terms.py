@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pinncli.language.nodes import Equation, Node
+from pinncli.language.partials import MultiIndex
 from pinncli.language.program import Program
 from pinncli.language.scope import Residual, Scope
 from pinncli.problem.data import DataTable, Reference
@@ -38,6 +39,22 @@ class ConditionTerms:
 
 
 @dataclass(frozen=True)
+class Ansatz:
+    """u = G + D N, component by component: what it meets, and G and D as formulas of the coordinates."""
+
+    met: tuple[str, ...]
+    """Conditions that hold whatever the network N is."""
+    left: tuple[tuple[str, str], ...]
+    """Conditions that were looked at and stay equations, each with the reason."""
+    indices: tuple[MultiIndex, ...]
+    """The derivatives that `program` has, downward closed."""
+    laplacian: bool
+    """Whether the Laplacian is there too, after them."""
+    program: Program
+    """Per derivative G of every component, then D of every component."""
+
+
+@dataclass(frozen=True)
 class Formulation:
     """A problem's mathematics as programs."""
 
@@ -55,3 +72,17 @@ class Formulation:
     periodic: tuple[str, ...]
     """Coordinates in which the conditions make every unknown periodic."""
     linear: bool
+    ansatz: Ansatz | None = None
+    """Where some conditions are to be met by construction."""
+
+    @property
+    def met(self) -> tuple[ConditionTerms, ...]:
+        """The conditions that the ansatz meets, which are not trained."""
+        names = self.ansatz.met if self.ansatz else ()
+        return tuple(terms for terms in self.conditions if terms.name in names)
+
+    @property
+    def trained(self) -> tuple[ConditionTerms, ...]:
+        """The conditions that the objective holds."""
+        names = self.ansatz.met if self.ansatz else ()
+        return tuple(terms for terms in self.conditions if terms.name not in names)

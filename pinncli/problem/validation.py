@@ -204,7 +204,11 @@ def _diagnose(complaint: ErrorDetails, path: KeyPath, branch: str, source: Sourc
     say = _MESSAGES.get(kind)
     message = say(complaint) if say else complaint["msg"][:1].lower() + complaint["msg"][1:]
     if branch.startswith("literal["):
-        message += ", or a list of tables" if path == ("stages",) else ", or a table"
+        other: dict[KeyPath, str] = {
+            ("stages",): "a list of tables",
+            ("network", "hard"): "a list of conditions",
+        }
+        message += f", or {other.get(path, 'a table')}"
     elif kind in ("model_type", "dict_type") and path[0] in _SHORT and len(path) == _SHORT[path[0]][0]:
         message = f"should be {_SHORT[path[0]][1]}, not {shown(complaint['input'])}"
     return source.diagnose(path, message, hint=hint)

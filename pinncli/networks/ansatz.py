@@ -1,0 +1,52 @@
+"""A network inside an ansatz: what is known of the solution is built in, the network learns the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pinncli.networks.base import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Ansatz:
+    """u = G + D N (Lagaris, Likas & Fotiadis 1998, eq. 2), component by component.
+
+    `known` maps points (n, d), a tensor or a jet, to G and D (n, m) of the same type, jets with all
+    their derivatives: neither depends on theta, so the layers recorded are the inner network's.
+    """
+
+    inner: Network
+    known: Callable[[Any], tuple[Any, Any]]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.inner.size
+
+    @property
+    def inputs(self) -> int:
+        """Number of coordinates."""
+        return self.inner.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Number of components."""
+        return self.inner.outputs
+
+    @property
+    def width(self) -> int:
+        """Widest layer."""
+        return self.inner.width
+
+    def initialise(self, generator: Any) -> Tensor:
+        """The inner network's random theta (size,), float64."""
+        return self.inner.initialise(generator)
+
+    def __call__(self, theta: Tensor, points: Any) -> Any:
+        """Components (n, m) at `points` (n, d), a tensor or a jet."""
+        lift, factor = self.known(points)
+        return self.inner(theta, points) * factor + lift
