@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -50,7 +50,8 @@ class StepRecord:
     """One step, as recorded in the history.
 
     `value` is the objective; `losses` its share per condition and `error` the largest relative
-    L2 error (both only now and then, else None); `event` says what happened besides.
+    L2 error (both only now and then, else None); `event` says what happened besides; `window` is
+    the time window, and `constants` the values of those that a curriculum changes.
     """
 
     stage: int
@@ -65,6 +66,8 @@ class StepRecord:
     parameters: dict[str, float]
     elapsed: float
     event: str = ""
+    window: int = 0
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class LoopState:
 
     `points` are the drawn points of every sampled group (they depend on theta where the residual
     chose them); `marked_value` and `marked_step` are where the last progress was seen; `stalled`
-    says that the last stage was given up.
+    says that the last stage was given up, `reached` that the target ended the training.
     """
 
     theta: Tensor
@@ -88,6 +91,7 @@ class LoopState:
     recoveries: int = 0
     elapsed: float = 0.0
     stalled: bool = False
+    reached: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,10 @@ class Setup:
     max_time: float | None = None
 
 
-def start(setup: Setup, theta: Tensor) -> LoopState:
-    """The state before the first step."""
-    return LoopState(theta, setup.draw(0, None))
+def start(setup: Setup, theta: Tensor, after: LoopState | None = None) -> LoopState:
+    """The state before the first step; steps and seconds go on counting from where `after` ended."""
+    state = LoopState(theta, setup.draw(0, None))
+    return state if after is None else replace(state, step=after.step, elapsed=after.elapsed)
 
 
 def train(
@@ -122,6 +127,8 @@ def train(
 
     `stop` is asked before every step; a reason that it gives ends the run as interrupted.
     """
+    if state.reached:
+        return "target", state
     began = time.monotonic() - state.elapsed
     objective = setup.objective(state.points)
     while state.stage < len(setup.stages):
@@ -141,6 +148,7 @@ def train(
                 return "diverged", state
             ended = ended or given_up
             if setup.target is not None and record.error is not None and record.error <= setup.target:
+                state = replace(state, reached=True)
                 yield record, state
                 return "target", state
             if (

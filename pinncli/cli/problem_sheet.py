@@ -16,6 +16,7 @@ from pinncli.cli.tables import plain_table
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
     from pinncli.problem.defaults import Choices
+    from pinncli.problem.model import Problem
     from pinncli.problem.plan import Plan
     from pinncli.problem.source import Loaded
     from pinncli.problem.terms import Formulation
@@ -30,6 +31,9 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
         parts += _section("Known values", _known(report.formulation))
     if report.choices is not None:
         parts += _section("Solved with", _choices(report.choices))
+    if not report.errors:
+        parts += _section("In turn", _legs(loaded.problem))
+    if report.choices is not None:
         parts += _section("Why", [_text(f"- {reason}") for reason in report.choices.reasons])
     if report.formulation is not None and report.plan is not None:
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
@@ -108,6 +112,22 @@ def _known(formulation: Formulation) -> Iterator[RenderableType]:
     if problem.reference_data is not None:
         file = clean(problem.reference_data.file)
         table.add_row(", ".join(problem.components), f"in {file}", "reference solution")
+    if table.row_count:
+        yield table
+
+
+def _legs(problem: Problem) -> Iterator[RenderableType]:
+    """Time windows and the values of a curriculum."""
+    from pinncli.problem.curriculum import courses
+    from pinncli.problem.windows import count_windows, edges
+
+    table = _grid()
+    if count_windows(problem) > 1:
+        *cuts, last = (f"{end:g}" for end in edges(problem)[1:])
+        table.add_row("time windows", f"{len(cuts) + 1}, which end at {', '.join(cuts)} and {last}")
+    for name in problem.curriculum:
+        values = ", then ".join(f"{constants[name]:.3g}" for constants in courses(problem))
+        table.add_row("curriculum", f"{clean(name)} = {values}")
     if table.row_count:
         yield table
 

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from pinncli.problem.settings import (
+    CurriculumSettings,
     DerivativeSettings,
     MarchingSettings,
     MlpSettings,
@@ -103,7 +104,8 @@ class Problem(Settings):
     derivatives: DerivativeSettings = Field(default_factory=DerivativeSettings)
     stages: tuple[StageSettings, ...] | Literal["auto"] = "auto"
     output: OutputSettings = Field(default_factory=OutputSettings)
-    marching: MarchingSettings | None = None
+    marching: MarchingSettings = Field(default_factory=MarchingSettings)
+    curriculum: dict[str, CurriculumSettings] = Field(default_factory=dict)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
     @property
