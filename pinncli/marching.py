@@ -132,9 +132,16 @@ def advance(state: MarchState, setup: Setup, theta: Tensor) -> MarchState:
 
 
 def overall(statuses: Sequence[Status]) -> Status:
-    """How a march ended whose windows ended so."""
-    order: tuple[Status, ...] = ("interrupted", "diverged", "time-limit", "stalled", "complete", "target")
-    return min(statuses, key=order.index)
+    """How a march ended whose windows ended so.
+
+    What is to be continued is the last; the others are closed, and `target` must be that of all.
+    """
+    last = statuses[-1]
+    if last in ("interrupted", "diverged", "time-limit"):
+        return last
+    if "stalled" in statuses:
+        return "stalled"
+    return "target" if set(statuses) == {"target"} else "complete"
 
 
 def march_to_tree(state: MarchState) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def _march(
             solving = next(k for k in route.legs if k.final and k.window == leg.window)
             if solving is not leg:
                 assembly = _limited(route.assembly(solving, earlier), block)
-            final = overall([status, *(done.status for done in state.finished)])
+            final = overall([*(done.status for done in state.finished), status])
             return final, state, (*earlier, Piece(assembly, loop.theta))
         if leg.final:
             piece = Piece(assembly, loop.theta)

@@ -23,7 +23,7 @@ def summarise(solution: Solution, route: Route, state: MarchState, status: Statu
         "loss": sum(window.value for window in windows),
     }
     if any(leg.window for leg in route.legs):
-        found["windows"] = len(windows)
+        found["windows"] = [window.status for window in windows]
     if solution.has_reference:
         found["errors"] = {name: asdict(e) for name, e in solution.errors().items()}
     seen = trained_residuals(windows)

@@ -177,9 +177,14 @@ def _memory(plan: Plan) -> RenderableType:
     return _text(f"about {gibibytes(plan.total_memory)}, most of it for {part} ({gibibytes(most)})")
 
 
-def choices_facts(choices: Choices) -> Mapping[str, Any]:
-    """What `--dry-run --json` says of the plan."""
+def choices_facts(problem: Problem, choices: Choices) -> Mapping[str, Any]:
+    """What `--dry-run --json` says of the plan; all but the windows and their curriculum is for each window."""
+    from pinncli.problem.curriculum import courses
+    from pinncli.problem.windows import edges
+
     return {
+        "windows": [] if problem.time is None else list(edges(problem)),
+        "curriculum": [dict(constants) for constants in courses(problem) if constants],
         "network": {"width": choices.network.width, "depth": choices.network.depth},
         "parameters": choices.parameters,
         "points": {"interior": choices.interior, "boundary": choices.boundary},

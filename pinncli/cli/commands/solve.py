@@ -125,7 +125,9 @@ def _print_plan(loaded: Loaded, report: Report, json: bool) -> None:
     from pinncli.cli.problem_sheet import choices_facts, problem_sheet
 
     if json and report.choices is not None:
-        result_json({"status": "dry-run", "problem": loaded.name, **choices_facts(report.choices)})
+        result_json(
+            {"status": "dry-run", "problem": loaded.name, **choices_facts(loaded.problem, report.choices)}
+        )
     else:
         result_table(problem_sheet(loaded, report))
 
