@@ -178,7 +178,7 @@ def _memory(plan: Plan) -> RenderableType:
 
 
 def choices_facts(problem: Problem, choices: Choices) -> Mapping[str, Any]:
-    """What `--dry-run --json` says of the plan; all but the windows and their curriculum is for each window."""
+    """What `--dry-run --json` says of the plan: windows and curriculum, and the choices for every window."""
     from pinncli.problem.curriculum import courses
     from pinncli.problem.windows import edges
 
