@@ -206,7 +206,7 @@ def _between(reference: Reference | None, problem: Problem, low: float, high: fl
     if reference is None or problem.time is None:
         return reference
     times = reference.coordinates[problem.time]
-    slack = _SLACK * (times[-1] - times[0])
+    slack = _SLACK * (high - low)
     kept = np.flatnonzero((times >= low - slack) & (times <= high + slack))
     if not kept.size:
         return None
