@@ -102,8 +102,8 @@ def solve(
     began = time.monotonic()
     prepare_cpu()
     tree = run.load_checkpoint()
-    route = _route(formulation, options.seed, *_place(options.device, options.precision))
-    route = replace(route, timed=options.max_time is not None)
+    place = _place(options.device, options.precision)
+    route = _route(formulation, options.seed, *place, timed=options.max_time is not None)
     until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
     route = _decided(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
     tuning = time.monotonic() - began
@@ -151,15 +151,15 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     route = _route(formulation, seed, *_place(device, chosen))
     route = _decided(route, tree)
     _check_length(run, route.assembly(route.legs[0], ()), tree)
-    thetas = [done.theta for done in finished_windows(tree, route.device)]
-    pieces = route.pieces([*thetas, tree["theta"]])
+    pieces = route.pieces([*(w.theta for w in finished_windows(tree, route.device)), tree["theta"]])
     return Solution(until(formulation, len(pieces) - 1), pieces)
 
 
-def _route(formulation: Formulation, seed: int, place: torch.device, dtype: torch.dtype) -> Route:
+def _route(
+    formulation: Formulation, seed: int, place: torch.device, dtype: torch.dtype, timed: bool = False
+) -> Route:
     """The legs of a problem; what trials decide of frozen features is still open."""
-    warm = formulation.problem.marching.warm
-    return Route(legs(formulation), None, False, seed, place, dtype, warm)
+    return Route(legs(formulation), None, timed, seed, place, dtype, formulation.problem.marching.warm)
 
 
 def _decided(route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bool] = lambda: False) -> Route:
@@ -168,7 +168,7 @@ def _decided(route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bo
     network = choose(first).network
     if not isinstance(network, FeatureNetwork):
         return route
-    if tree is not None:
+    if tree:
         return replace(route, network=decided(network, tree))
     optimiser = OPTIMISERS["lsq"](
         **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
@@ -230,12 +230,11 @@ def _setup(
 
 
 def _stages(choices: Choices) -> list[Stage]:
-    stages = []
+    stages, redraw = [], choices.resample.every if choices.resample else 0
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
         kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
-        redraw = choices.resample.every if choices.resample else 0
         stages.append(
             Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)
         )
