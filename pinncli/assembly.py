@@ -16,7 +16,9 @@ from torch import Tensor
 from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Engine
 from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
+from pinncli.handover import Handover
 from pinncli.known import Known
+from pinncli.language.partials import Partial
 from pinncli.language.program import Program
 from pinncli.networks import NETWORKS, Ansatz, Factorised, Features, FourierFeatures, Network
 from pinncli.networks.dense import Dense
@@ -25,6 +27,7 @@ from pinncli.objective import Objective
 from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
+from pinncli.problem.model import Problem
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
@@ -58,17 +61,24 @@ FRESH_DRAW = 1_000_000
 
 @dataclass(frozen=True)
 class Region:
-    """A group's part of the domain: `count` points a side, or fixed points with data columns."""
+    """A group's part of the domain: `count` points a side, or fixed points with data columns.
+
+    `handover` names the columns that the window before gives at the points.
+    """
 
     labels: tuple[str, ...]
     where: Program | None
     count: int
     data: Sample | None
+    handover: Mapping[str, Partial]
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """Everything that a formulation needs to be trained and evaluated, on one device."""
+    """Everything that a formulation needs to be trained and evaluated, on one device.
+
+    `handover` is what the window before arrived at; None in the first.
+    """
 
     formulation: Formulation
     box: Box
@@ -86,6 +96,7 @@ class Assembly:
     seed: int
     device: torch.device
     dtype: torch.dtype
+    handover: Handover | None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -134,10 +145,6 @@ class Assembly:
         """The objective of what is met by construction, at `count` fresh points a region."""
         return self.objective_of(self.met, [self._fresh(region, count, count) for region in self.met_regions])
 
-    def fresh_points(self, count: int) -> Tensor:
-        """Uniform points (n, d) of the domain that training has never seen, float64 on the CPU."""
-        return self.box.sample(("interior",), count, SAMPLERS["uniform"], self.seed, FRESH_DRAW + 1).points
-
     def values(self, theta: Tensor) -> dict[str, float]:
         """The unknown numbers by name."""
         return {n: float(v) for n, v in self.parameters.values(theta[self.network.size :]).items()}
@@ -151,7 +158,10 @@ class Assembly:
     def _sample(self, region: Region, count: int, method: str, number: int) -> Sample:
         where = _predicate(region.where, self.coordinates)
         drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
-        return Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
+        sample = Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
+        if self.handover is None or not region.handover:
+            return sample
+        return replace(sample, columns=self.handover.columns(sample.points, region.handover))
 
     def _by_residual(self, group: int, number: int, theta: Tensor, gate: Gate | None) -> Sample:
         """RAD (Wu et al. 2023, eq. 2): density |r|^k / mean |r|^k + c over candidates, none taken twice.
@@ -191,19 +201,29 @@ class Assembly:
         return (together if gate is None else together * gate(sample.points)).double().cpu()
 
 
+def domain(problem: Problem) -> Box:
+    """The box of a problem's coordinates."""
+    ranges = [c.range for c in problem.coordinates.values()]
+    low, high = tuple(r[0] for r in ranges), tuple(r[1] for r in ranges)
+    return Box(tuple(problem.coordinates), low, high, problem.space)
+
+
 def assemble(
-    formulation: Formulation, choices: Choices, seed: int, device: torch.device, dtype: torch.dtype
+    formulation: Formulation,
+    choices: Choices,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    handover: Handover | None = None,
 ) -> Assembly:
     """Build every part from its literal table."""
     problem = formulation.problem
-    names = tuple(problem.coordinates)
-    ranges = [c.range for c in problem.coordinates.values()]
-    low, high = tuple(r[0] for r in ranges), tuple(r[1] for r in ranges)
+    box = domain(problem)
+    names = box.names
     periodic = tuple(name in choices.network.periodic for name in names)
-    features = Features(low, high, periodic, choices.network.harmonics)
+    features = Features(box.low, box.high, periodic, choices.network.harmonics)
     network = _network(choices.network, features, len(problem.components), seed, device, dtype)
     lap_axes = tuple(names.index(name) for name in problem.space)
-    box = Box(names, low, high, problem.space)
     if formulation.ansatz is not None:
         known = formulation.ansatz
         network = Ansatz(network, Known(known.program, known.indices, names, len(problem.components)))
@@ -233,6 +253,7 @@ def assemble(
         seed=seed,
         device=device,
         dtype=dtype,
+        handover=handover,
     )
     _prove(assembly)
     return assembly
@@ -343,7 +364,8 @@ def _groups(
         conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together.terms]
         groups.append(Group.of("+".join(c.name for c in conditions), names, conditions))
         data = _data_sample(first, names, device, dtype) if first.data else None
-        regions.append(Region(region.labels, region.where, together.each, data))
+        handed = {column: partial for t in together.terms for column, partial in t.handover.items()}
+        regions.append(Region(region.labels, region.where, together.each, data, handed))
     return tuple(groups), tuple(regions)
 
 
@@ -356,7 +378,9 @@ def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
     else:
         where = _predicate(terms.region.where, box.names)
         drawn = box.sample(terms.region.labels, SCALE_POINTS, SAMPLERS["sobol"], 0, 0, where)
-        sample = Sample(drawn.points, drawn.normals, {})
+        # the scale asks for slopes in the unknowns, where a column handed over has no part
+        columns = dict.fromkeys(terms.handover, torch.zeros(len(drawn), dtype=torch.float64))
+        sample = Sample(drawn.points, drawn.normals, columns)
     extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
     return terms.weight / natural_scale(terms.residual, box.names, box.space, extents, sample, initial) ** 2

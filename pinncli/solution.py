@@ -1,9 +1,9 @@
-"""A trained network as the solution of its problem: fields, errors, residuals, anywhere."""
+"""The solution of a problem, of one trained network or one per time window: fields, errors, residuals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinncli.assembly import Assembly
+from pinncli.assembly import FRESH_DRAW, Assembly, domain
 from pinncli.errors import UsageError
 from pinncli.evaluation import (
     Array,
@@ -23,14 +23,13 @@ from pinncli.evaluation import (
     nodes,
     storage_order,
 )
+from pinncli.geometry import SAMPLERS
 from pinncli.language.functions import NUMPY
-from pinncli.language.partials import Partial
 from pinncli.language.program import Program
+from pinncli.piece import Piece, merged, root_mean_square
 from pinncli.problem.model import Problem
-from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
-
-FRESH_INTERIOR, FRESH_SIDE = 20_000, 2_000
-"""Fresh points for residuals."""
+from pinncli.problem.terms import Formulation
+from pinncli.problem.windows import window_of
 
 FRESH_ERRORS, ROUGH_ERRORS = 100_000, 5_000
 """Fresh points for errors against a formula, at the end and during training."""
@@ -38,41 +37,52 @@ FRESH_ERRORS, ROUGH_ERRORS = 100_000, 5_000
 MAX_GRID_POINTS = 50_000_000
 """Points of one grid: with a dozen fields, about 5 GB."""
 
-CHUNK = 4
-"""Blocks of points evaluated at a time, so that memory does not grow with the grid."""
-
 
 @dataclass(frozen=True)
 class Solution:
-    """theta (p,) together with the problem that it solves."""
+    """`formulation` as far as it is solved, and the networks that solve it: one, or one per time window."""
 
-    assembly: Assembly
-    theta: Tensor
+    formulation: Formulation
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def of(cls, assembly: Assembly, theta: Tensor) -> Solution:
+        """The solution by one network."""
+        return cls(assembly.formulation, (Piece(assembly, theta),))
 
     @property
     def problem(self) -> Problem:
         """What is solved."""
-        return self.assembly.formulation.problem
+        return self.formulation.problem
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates, in the problem's order."""
+        return tuple(self.problem.coordinates)
 
     @property
     def has_reference(self) -> bool:
         """Whether errors can be stated."""
-        return bool(self.assembly.formulation.exact or self.assembly.formulation.reference)
+        return bool(self.formulation.exact or self.formulation.reference)
 
     def components(self, points: Array) -> dict[str, Array]:
         """Every real component (n,) at `points` (n, d)."""
-        a = self.assembly
-        names = self.problem.components
-        wanted = [Partial(name, (0,) * points.shape[1]) for name in names]
-        found: dict[str, list[Array]] = {name: [] for name in names}
-        with torch.no_grad():
-            for chunk in _chunks(points, CHUNK * a.block):
-                values = a.engine.partials(
-                    a.network, self.theta[: a.network.size], self._tensor(chunk), wanted
-                )
-                for partial, value in values.items():
-                    found[partial.component].append(_numpy(value))
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+        return self._by_piece(points, Piece.components)
+
+    def _by_piece(
+        self, points: Array, evaluate: Callable[[Piece, Array], dict[str, Array]]
+    ) -> dict[str, Array]:
+        """What `evaluate` says, every point answered by the network of its window."""
+        if len(self.pieces) == 1:
+            return evaluate(self.pieces[0], points)
+        times = points[:, self.coordinates.index(str(self.problem.time))]
+        owner = np.minimum(window_of(self.problem, times), len(self.pieces) - 1)
+        parts = []
+        for k, piece in enumerate(self.pieces):
+            kept = np.flatnonzero(owner == k)
+            if kept.size:
+                parts.append((kept, evaluate(piece, points[kept])))
+        return merged(parts, len(points))
 
     def reference(self, points: Array) -> dict[str, Array]:
         """The reference (n,) of every component that is known at all of `points` (n, d).
@@ -80,14 +90,11 @@ class Solution:
         A formula is known everywhere, a file at its own points only: a value interpolated between
         them would pass its own error off as the solution's.
         """
-        formulation = self.assembly.formulation
-        found = {
-            name: _run(program, points, self.assembly.coordinates)
-            for name, program in formulation.exact.items()
-        }
+        formulation = self.formulation
+        found = {name: _run(program, points, self.coordinates) for name, program in formulation.exact.items()}
         data = formulation.reference
         if data is not None and data.gridded:
-            axes = [data.coordinates[name] for name in self.assembly.coordinates]
+            axes = [data.coordinates[name] for name in self.coordinates]
             places = [nodes(axis, points[:, k]) for k, axis in enumerate(axes)]
             for name, values in data.values.items():
                 if all(place is not None for place in places):
@@ -104,12 +111,11 @@ class Solution:
 
     def error_points(self, count: int) -> tuple[Array, dict[str, Array]]:
         """`count` points (n, d), fewer where a file has fewer, and the reference's components (n,) there."""
-        a = self.assembly
-        data = a.formulation.reference
+        data = self.formulation.reference
         if data is None:
-            points = _numpy(a.fresh_points(count))
+            points = self.fresh_points(count)
             return points, self.reference(points)
-        columns = [data.coordinates[name] for name in a.coordinates]
+        columns = [data.coordinates[name] for name in self.coordinates]
         points = grid_points(columns) if data.gridded else np.stack(columns, axis=1)
         values = {name: v.ravel() for name, v in data.values.items()}
         if count < FRESH_ERRORS and count < len(
@@ -118,6 +124,12 @@ class Solution:
             kept = np.sort(np.random.default_rng(0).choice(len(points), count, replace=False))
             return points[kept], {name: v[kept] for name, v in values.items()}
         return points, values
+
+    def fresh_points(self, count: int) -> Array:
+        """Uniform points (n, d) of the domain that training has never seen."""
+        seed = self.pieces[0].assembly.seed
+        sampled = domain(self.problem).sample(("interior",), count, SAMPLERS["uniform"], seed, FRESH_DRAW + 1)
+        return sampled.points.numpy()
 
     def _errors(self, points: Array, reference: Mapping[str, Array]) -> dict[str, Errors]:
         values = self.components(points)
@@ -130,24 +142,21 @@ class Solution:
                 found[name] = errors(mine, true)
         return found
 
-    def residuals(self, trained: Sequence[Sample]) -> dict[str, dict[str, float]]:
-        """Per condition, rms and max at fresh points, and the rms at the training points if it has any."""
-        a = self.assembly
-        fresh = a.objective(a.fresh(FRESH_INTERIOR, FRESH_SIDE)).magnitudes(self.theta)
-        seen = a.objective(trained).magnitudes(self.theta)
-        found = {
-            name: {"rms": _rms(values), "max": float(values.max()), "rms_train": _rms(seen[name])}
-            for name, values in fresh.items()
-        }
-        for name, values in a.met_objective(FRESH_SIDE).magnitudes(self.theta).items():
-            found[name] = {"rms": _rms(values), "max": float(values.max())}
-        return {terms.name: found[terms.name] for terms in a.formulation.conditions}
+    def residuals(self) -> dict[str, dict[str, float]]:
+        """Per condition, root mean square and largest at fresh points, over all windows."""
+        whole = self._duration(self.problem)
+        found: dict[str, list[Tensor]] = {}
+        for piece in self.pieces:
+            for name, values in piece.fresh_magnitudes(self._duration(piece.problem) / whole).items():
+                found.setdefault(name, []).append(values)
+        every = {name: torch.cat(parts) for name, parts in found.items()}
+        return {n: {"rms": root_mean_square(v), "max": float(v.max())} for n, v in every.items()}
 
-    def relative_residual(self) -> float:
-        """Root mean square residual at fresh points over that of the untrained network."""
-        a = self.assembly
-        objective = a.objective(a.fresh(FRESH_INTERIOR // 10, FRESH_SIDE // 10))
-        return math.sqrt(objective.value(self.theta) / objective.value(a.initial_theta()))
+    def _duration(self, problem: Problem) -> float:
+        if self.problem.time is None:
+            return 1.0
+        low, high = problem.coordinates[self.problem.time].range
+        return high - low
 
     def on_grid(self, grid: Mapping[str, int], at: Mapping[str, float] | None = None) -> FieldSet:
         """All fields on a uniform grid; a coordinate in `at` is held. Raises UsageError."""
@@ -156,7 +165,7 @@ class Solution:
             raise UsageError(
                 f"a grid of {count:,} points: take at most {MAX_GRID_POINTS:,}, or hold one with --at"
             )
-        axes = {name: self._axis(name, grid, at or {}) for name in self.assembly.coordinates}
+        axes = {name: self._axis(name, grid, at or {}) for name in self.coordinates}
         order = storage_order([n for n in axes if n != self.problem.time], self.problem.time)
         points = grid_points([axes[name] for name in order])
         points = points[:, [order.index(name) for name in axes]]
@@ -178,13 +187,11 @@ class Solution:
 
     def at_points(self, columns: Mapping[str, Array]) -> PointSet:
         """All fields at scattered points, one column (n,) per coordinate."""
-        points = np.stack(
-            [np.asarray(columns[name], dtype=np.float64) for name in self.assembly.coordinates], axis=1
-        )
+        points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in self.coordinates], axis=1)
         fields = self._fields(points)
         return PointSet(
             title=self.problem.title,
-            coordinates={name: points[:, k] for k, name in enumerate(self.assembly.coordinates)},
+            coordinates={name: points[:, k] for k, name in enumerate(self.coordinates)},
             fields=fields,
             units=self._units(fields),
             long_names=self._long_names(fields),
@@ -202,48 +209,11 @@ class Solution:
         values = self.components(points)
         reference = self.reference(points)
         fields: dict[str, NDArray[np.floating]] = dict(values)
-        fields |= self._definitions(points)
+        fields |= self._by_piece(points, Piece.definitions)
         for name, true in reference.items():
             fields[f"reference_{name}"] = true
             fields[f"error_{name}"] = values[name] - true
-        return fields | self._residual_maps(points)
-
-    def _definitions(self, points: Array) -> dict[str, Array]:
-        conditions = [Condition(n, r) for n, r in self.assembly.formulation.definitions.items()]
-        if not conditions:
-            return {}
-        group = Group.of("definitions", self.assembly.coordinates, conditions)
-        return {
-            _part(n, k, c): v for n, rows in self._rows(group, points).items() for k, c, v in _numbered(rows)
-        }
-
-    def _residual_maps(self, points: Array) -> dict[str, Array]:
-        fields: dict[str, Array] = {}
-        for group, region in zip(self.assembly.groups, self.assembly.regions, strict=True):
-            moved = all(site.replacements for site in group.sites)
-            if region.labels != ("interior",) or region.data is not None or moved:
-                continue
-            outside = np.zeros(len(points), dtype=bool)
-            if region.where is not None:
-                kept = run_on_coordinates(region.where, self._tensor(points), self.assembly.coordinates)[0]
-                outside = ~_numpy(kept).astype(bool)
-            for name, rows in self._rows(group, points).items():
-                for k, count, values in _numbered(rows):
-                    fields[_part(f"residual_{name}", k, count)] = np.where(outside, np.nan, values)
-        return fields
-
-    def _rows(self, group: Group, points: Array) -> dict[str, list[Array]]:
-        found: dict[str, list[list[Array]]] = {}
-        for chunk in _chunks(points, CHUNK * self.assembly.block):
-            tensor = self._tensor(chunk)
-            sample = Sample(tensor, torch.zeros_like(tensor), {})
-            objective = self.assembly.objective_of([group], [sample])
-            for name, rows in objective.condition_rows(self.theta).items():
-                found.setdefault(name, []).append([_numpy(row) for row in rows])
-        return {n: [np.concatenate(parts) for parts in zip(*p, strict=True)] for n, p in found.items()}
-
-    def _tensor(self, points: Array) -> Tensor:
-        return torch.tensor(points, dtype=self.assembly.dtype, device=self.assembly.device)
+        return fields | self._by_piece(points, Piece.residual_maps)
 
     def _unknown_of(self, field: str) -> str:
         """The unknown that a field is of: `h` of `error_h_real`, where `h` is complex."""
@@ -269,26 +239,6 @@ class Solution:
                 "error": f"error of {own}",
             }.get(kind, own)
         return names
-
-
-def _part(name: str, k: int, count: int) -> str:
-    return name if count == 1 else f"{name}_{('real', 'imag')[k]}"
-
-
-def _numbered(rows: Sequence[Array]) -> list[tuple[int, int, Array]]:
-    return [(k, len(rows), values) for k, values in enumerate(rows)]
-
-
-def _chunks(points: Array, size: int) -> list[Array]:
-    return np.array_split(points, max(1, -(-len(points) // size)))
-
-
-def _numpy(tensor: Tensor) -> Array:
-    return tensor.detach().cpu().numpy()
-
-
-def _rms(values: Tensor) -> float:
-    return float(values.square().mean().sqrt())
 
 
 def _run(program: Program, points: Array, names: Sequence[str]) -> Array:

@@ -10,23 +10,37 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pinncli.assembly import Assembly, adaptation, assemble
+from pinncli.assembly import Assembly, adaptation
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
+from pinncli.marching import (
+    MarchState,
+    Route,
+    advance,
+    finish,
+    finished_windows,
+    limits,
+    march_to_tree,
+    overall,
+    tree_to_march,
+)
 from pinncli.optimisers import OPTIMISERS
+from pinncli.piece import Piece
 from pinncli.problem.defaults import Choices, FeatureNetwork, choose, features_first
 from pinncli.problem.formulation import formulate
+from pinncli.problem.legs import Leg, legs
 from pinncli.problem.loading import load_text
 from pinncli.problem.settings import LeastSquaresSettings
 from pinncli.problem.terms import Formulation
+from pinncli.problem.windows import until
 from pinncli.runs.store import Run
 from pinncli.solution import ROUGH_ERRORS, Solution
+from pinncli.summary import summarise
 from pinncli.training import (
     LoopState,
     Setup,
@@ -34,9 +48,7 @@ from pinncli.training import (
     Status,
     StepRecord,
     start,
-    state_to_tree,
     train,
-    tree_to_state,
 )
 from pinncli.tuning import Tuner, accept, decided, decisions, tune
 
@@ -58,11 +70,11 @@ PATIENCE: Mapping[str, tuple[int, float, int]] = {
 """Per optimiser: a stage ends when the value fell by less than this fraction over so many steps,
 and losses and error are measured every so many steps."""
 
+TRIAL_TOLERANCE = 0.1
+"""Of the least squares by which frozen features are tried, for half of the time allowed at most."""
+
 MIN_BLOCK = 64
 SAVE_RETRY_SECONDS = 30.0
-
-TRIAL_TOLERANCE = 0.1
-"""Of the least squares by which frozen features are tried."""
 
 
 @dataclass(frozen=True)
@@ -94,32 +106,41 @@ def solve(
     began = time.monotonic()
     prepare_cpu()
     tree = run.load_checkpoint()
-    place, dtype = _place(options.device, options.precision)
-    if tree is None:
-        features = _tune(formulation, options, place, dtype, stop)
-    else:
-        features = _decided(formulation, tree)
-    choices = choose(formulation, timed=options.max_time is not None, decided=features)
+    place = _place(options.device, options.precision)
+    route = _route(formulation, options.seed, *place, timed=options.max_time is not None)
+    until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
+    route = _decided(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
     tuning = time.monotonic() - began
-    assembly = assemble(formulation, choices, options.seed, place, dtype)
-    prepare = partial(_setup, choices=choices, options=options)
-    setup = prepare(assembly)
     if tree is None:
-        state = replace(start(setup, assembly.initial_theta()), elapsed=tuning)
+        assembly = route.assembly(route.legs[0], ())
+        setup = _setup(assembly, route.legs[0], route.choices(route.legs[0]), options)
+        state = MarchState(replace(start(setup, assembly.initial_theta()), elapsed=tuning))
     else:
-        _check_length(run, assembly, tree)
-        state = tree_to_state(tree, setup.stages, assembly.device)
-        began -= state.elapsed  # a continued run counts the time of all its parts
-    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, choices.network)
-    status, state, assembly = yield from _train(prepare, assembly, state, keeper, stop)
+        stages = _stages(route.choices(route.legs[tree["march"]["leg"]]))
+        state = tree_to_march(tree, stages, route.device)
+        began -= state.loop.elapsed  # a continued run counts the time of all its parts
+        _check_length(run, route.assembly(route.legs[0], ()), tree)
+    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, route.network)
+    status, state, pieces = yield from _march(route, state, options, keeper, stop)
     keeper.save(state)
-    outcome = _conclude(assembly, choices, options, state, status, run, began)
-    run.finish(status, outcome.summary)
-    return outcome
+    solution = Solution(until(formulation, len(pieces) - 1), pieces)
+    facts: dict[str, Any] = {
+        "schema": 1,
+        "status": status,
+        "problem": formulation.name,
+        "run": str(run.folder),
+    }
+    facts |= {"seed": options.seed, "device": str(route.device), "precision": options.precision}
+    facts |= summarise(solution, route, state, status)
+    if math.isfinite(facts["loss"]) and status not in ("interrupted", "diverged"):
+        run.publish_fields(solution.on_grid(choose(solution.formulation).grid))
+    facts["time"]["total_s"] = time.monotonic() - began
+    run.finish(status, facts)
+    return Outcome(status, facts)
 
 
 def load_solution(run: Run, device: str = "auto", precision: str | None = None) -> Solution:
-    """The solution in a run directory, from that directory alone.
+    """The solution in a run directory, from that directory alone; of an unfinished march, up to where it is.
 
     Raises CorruptError for a damaged run and UsageError for one with nothing to evaluate yet.
     """
@@ -131,10 +152,39 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     if tree is None:
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     formulation = formulate(loaded)
-    choices = choose(formulation, decided=_decided(formulation, tree))
-    assembly = assemble(formulation, choices, seed, *_place(device, chosen))
-    _check_length(run, assembly, tree)
-    return Solution(assembly, tree["theta"].to(assembly.device, assembly.dtype))
+    route = _route(formulation, seed, *_place(device, chosen))
+    route = _decided(route, tree)
+    _check_length(run, route.assembly(route.legs[0], ()), tree)
+    pieces = route.pieces([*(w.theta for w in finished_windows(tree, route.device)), tree["theta"]])
+    return Solution(until(formulation, len(pieces) - 1), pieces)
+
+
+def _route(
+    formulation: Formulation, seed: int, place: torch.device, dtype: torch.dtype, timed: bool = False
+) -> Route:
+    """The legs of a problem; what trials decide of frozen features is still open."""
+    return Route(legs(formulation), None, timed, seed, place, dtype, formulation.problem.marching.warm)
+
+
+def _decided(route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bool] = lambda: False) -> Route:
+    """The route with frozen features, where some are asked for or good enough: those of the checkpoint, else
+    what trials on the first window make of them.
+    """
+    first = next(leg for leg in route.legs if leg.final).formulation
+    asked = choose(first).network
+    forced = isinstance(asked, FeatureNetwork)
+    network = asked if isinstance(asked, FeatureNetwork) else features_first(first)
+    if network is None or (len(route.legs) > 1 and not forced):
+        return route
+    if tree is not None:
+        return replace(route, network=decided(network, tree)) if "network" in tree else route
+    if not forced and route.dtype != torch.float64:
+        return route
+    optimiser = OPTIMISERS["lsq"](
+        **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
+    )
+    tuner = Tuner(first, optimiser, route.seed, route.device, route.dtype, over)
+    return replace(route, network=tune(network, tuner) if forced else accept(network, tuner))
 
 
 def _check_length(run: Run, assembly: Assembly, tree: dict[str, Any]) -> None:
@@ -157,51 +207,25 @@ def _place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
     return place, PRECISIONS[precision]
 
 
-def _decided(formulation: Formulation, tree: dict[str, Any]) -> FeatureNetwork | None:
-    """The frozen features of a checkpoint, if it has some."""
-    if "network" not in tree:
-        return None
-    asked = choose(formulation).network
-    network = asked if isinstance(asked, FeatureNetwork) else features_first(formulation)
-    return decided(network, tree) if network else None
-
-
-def _tune(
-    formulation: Formulation,
+def _setup(
+    assembly: Assembly,
+    leg: Leg,
+    choices: Choices,
     options: SolveOptions,
-    place: torch.device,
-    dtype: torch.dtype,
-    stop: Callable[[], str | None],
-) -> FeatureNetwork | None:
-    """Decide on frozen features by trials, which take half of the time allowed at most."""
-    asked = choose(formulation).network
-    forced = isinstance(asked, FeatureNetwork)
-    network = asked if isinstance(asked, FeatureNetwork) else features_first(formulation)
-    if network is None or not (forced or dtype == torch.float64):
-        return None
-    until = math.inf if options.max_time is None else time.monotonic() + 0.5 * options.max_time
-
-    def over() -> bool:
-        return time.monotonic() >= until or stop() is not None
-
-    optimiser = OPTIMISERS["lsq"](
-        **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
-    )
-    tuner = Tuner(formulation, optimiser, options.seed, place, dtype, over)
-    return tune(network, tuner) if forced else accept(network, tuner)
-
-
-def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup:
+    max_steps: int | None = None,
+    max_time: float | None = None,
+) -> Setup:
+    """What the loop needs for a leg. Errors are those of its window; on the way to it there is no target."""
     settings = assembly.formulation.problem.training
     target = options.target if options.target is not None else settings.target
-    first = Solution(assembly, assembly.initial_theta())
+    target = target if leg.final else None
+    first = Solution.of(assembly, assembly.initial_theta())
     known = first.error_points(ROUGH_ERRORS) if first.has_reference else None
 
     def error(theta: Tensor) -> float | None:
-        solution = Solution(assembly, theta)
         if known is not None:
-            return solution.error_on(known)
-        return solution.relative_residual() if target is not None else None
+            return Solution.of(assembly, theta).error_on(known)
+        return Piece(assembly, theta).relative_residual() if target is not None else None
 
     return Setup(
         stages=_stages(choices),
@@ -210,42 +234,83 @@ def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup
         error=error,
         parameters=assembly.values,
         target=target,
-        max_steps=settings.max_steps,
-        max_time=options.max_time,
+        max_steps=max_steps,
+        max_time=max_time,
         adaptation=adaptation(assembly),
     )
 
 
 def _stages(choices: Choices) -> list[Stage]:
-    stages = []
+    stages, redraw = [], choices.resample.every if choices.resample else 0
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
         kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
-        redraw = choices.resample.every if choices.resample else 0
         stages.append(
             Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)
         )
     return stages
 
 
+def _march(
+    route: Route,
+    state: MarchState,
+    options: SolveOptions,
+    keeper: _Keeper,
+    stop: Callable[[], str | None],
+) -> Generator[StepRecord, None, tuple[Status, MarchState, tuple[Piece, ...]]]:
+    """All legs from `state` on; returns how it ended, the last state and the windows as far as they are."""
+    earlier, block = route.pieces([done.theta for done in state.finished]), None
+    while True:
+        leg = route.legs[state.leg]
+        assembly = _limited(route.assembly(leg, earlier), block)
+        status, loop, assembly = yield from _train(route, assembly, state, options, keeper, stop)
+        block = assembly.block
+        state = replace(state, loop=loop)
+        over = status in ("interrupted", "diverged") or state.leg + 1 == len(route.legs)
+        if over:
+            solving = next(k for k in route.legs if k.final and k.window == leg.window)
+            if solving is not leg:
+                assembly = _limited(route.assembly(solving, earlier), block)
+            final = overall([*(done.status for done in state.finished), status])
+            return final, state, (*earlier, Piece(assembly, loop.theta))
+        if leg.final:
+            piece = Piece(assembly, loop.theta)
+            state, earlier = finish(state, piece, status), (*earlier, piece)
+        following = route.legs[state.leg + 1]
+        assembly = _limited(route.assembly(following, earlier), block)
+        setup = _setup(assembly, following, route.choices(following), options)
+        state = advance(state, setup, route.first_theta(following, assembly, loop))
+
+
+def _limited(assembly: Assembly, block: int | None) -> Assembly:
+    """With blocks no larger than memory has turned out to hold."""
+    return assembly if block is None else replace(assembly, block=min(block, assembly.block))
+
+
 def _train(
-    prepare: Callable[[Assembly], Setup],
+    route: Route,
     assembly: Assembly,
-    state: LoopState,
+    march: MarchState,
+    options: SolveOptions,
     keeper: _Keeper,
     stop: Callable[[], str | None],
 ) -> Generator[StepRecord, None, tuple[Status, LoopState, Assembly]]:
-    """The loop, recorded and saved; out of memory makes the blocks of the assembly smaller and goes on."""
+    """One leg, recorded and saved; out of memory makes the blocks of the assembly smaller and goes on."""
+    leg, state = route.legs[march.leg], march.loop
+    choices = route.choices(leg)
+    max_steps = assembly.formulation.problem.training.max_steps
+    bounds = limits(march, len(route.legs), max_steps, options.max_time)
     while True:
-        loop = train(prepare(assembly), state, stop)
+        loop = train(_setup(assembly, leg, choices, options, *bounds), state, stop)
         try:
             while True:
                 try:
                     record, state = next(loop)
                 except StopIteration as end:
                     return *end.value, assembly
-                yield keeper.step(record, state)
+                record = replace(record, window=leg.window, constants=dict(leg.constants))
+                yield keeper.step(record, replace(march, loop=state))
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -266,19 +331,20 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 class _Keeper:
-    """Records every step and saves now and then: by time, and when the stage changes."""
+    """Records every step and saves now and then: by time, and when stage or leg change."""
 
     def __init__(self, run: Run, every: float, network: object) -> None:
         self._run = run
         self._network = decisions(network)
         self._every = every
         self._due = time.monotonic() + every
-        self._stage = -1
+        self._place: tuple[int, int] | None = None
 
-    def step(self, record: StepRecord, state: LoopState) -> StepRecord:
+    def step(self, record: StepRecord, state: MarchState) -> StepRecord:
         """Append the record and save where it is time; the record says so where saving failed."""
         self._run.append(asdict(record))
-        changed, self._stage = self._stage not in (-1, state.stage), state.stage
+        place = state.leg, state.loop.stage
+        changed, self._place = self._place not in (None, place), place
         if not changed and time.monotonic() < self._due:
             return record
         try:
@@ -289,44 +355,7 @@ class _Keeper:
             return replace(record, event="; ".join(filter(None, (record.event, warning))))
         return record
 
-    def save(self, state: LoopState) -> None:
+    def save(self, state: MarchState) -> None:
         """Save a checkpoint. Raises StorageError, OutputError."""
-        self._run.save_checkpoint(state_to_tree(state) | self._network)
+        self._run.save_checkpoint(march_to_tree(state) | self._network)
         self._due = time.monotonic() + self._every
-
-
-def _conclude(
-    assembly: Assembly,
-    choices: Choices,
-    options: SolveOptions,
-    state: LoopState,
-    status: Status,
-    run: Run,
-    began: float,
-) -> Outcome:
-    """Evaluate on fresh points and publish the fields; a diverged run publishes none."""
-    solution = Solution(assembly, state.theta)
-    objective = assembly.objective(state.points)
-    summary: dict[str, Any] = {
-        "schema": 1,
-        "status": status,
-        "problem": assembly.formulation.name,
-        "run": str(run.folder),
-        "seed": options.seed,
-        "device": str(assembly.device),
-        "precision": options.precision,
-        "engine": choices.engine,
-        "parameters": objective.size,
-        "steps": state.step,
-        "time": {"total_s": 0.0, "train_s": state.elapsed},
-        "loss": objective.value(state.theta),
-    }
-    if solution.has_reference:
-        summary["errors"] = {name: asdict(e) for name, e in solution.errors().items()}
-    summary["residuals"] = solution.residuals(state.points)
-    if assembly.parameters.names:
-        summary["estimates"] = assembly.values(state.theta)
-    if math.isfinite(summary["loss"]) and status not in ("interrupted", "diverged"):
-        run.publish_fields(solution.on_grid(choices.grid))
-    summary["time"]["total_s"] = time.monotonic() - began
-    return Outcome(status, summary)

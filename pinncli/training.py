@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -54,7 +54,8 @@ class StepRecord:
 
     `value` is the objective as the optimiser sees it, with all weights; `losses` the share of every
     condition without the adaptive ones, comparable over the run, and `error` the largest relative L2
-    error (both only now and then, else None); `event` says what happened besides.
+    error (both only now and then, else None); `event` says what happened besides; `window` is the time
+    window, and `constants` the values of those that a curriculum changes.
     """
 
     stage: int
@@ -69,6 +70,8 @@ class StepRecord:
     parameters: dict[str, float]
     elapsed: float
     event: str = ""
+    window: int = 0
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class LoopState:
     `points` are the drawn points of every sampled group (they depend on theta where the residual
     chose them), `weights` the adaptive weights of these points, None without any; `marked_value` and
     `marked_step` are where the last progress was seen, in the weights of now; `stalled` says that the
-    last stage was given up.
+    last stage was given up, `reached` that the target ended the training.
     """
 
     theta: Tensor
@@ -94,6 +97,7 @@ class LoopState:
     elapsed: float = 0.0
     stalled: bool = False
     weights: Weights | None = None
+    reached: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,11 @@ class Setup:
         return self.adaptation.apply(objective, state.weights)
 
 
-def start(setup: Setup, theta: Tensor) -> LoopState:
-    """The state before the first step."""
+def start(setup: Setup, theta: Tensor, after: LoopState | None = None) -> LoopState:
+    """The state before the first step; steps and seconds go on counting from where `after` ended."""
     state = LoopState(theta, setup.draw(0, None, (), None))
+    if after is not None:
+        state = replace(state, step=after.step, elapsed=after.elapsed)
     if setup.adaptation is None:
         return state
     return replace(state, weights=setup.adaptation.start(setup.objective(state.points), theta))
@@ -140,6 +146,8 @@ def train(
 
     `stop` is asked before every step; a reason that it gives ends the run as interrupted.
     """
+    if state.reached:
+        return "target", state
     began = time.monotonic() - state.elapsed
     objective = setup.weighted(state)
     while state.stage < len(setup.stages):
@@ -158,6 +166,7 @@ def train(
                 yield record, state
                 return "diverged", state
             if setup.target is not None and record.error is not None and record.error <= setup.target:
+                state = replace(state, reached=True)
                 yield record, state
                 return "target", state
             if not given_up and state.stage_step < stage.steps:

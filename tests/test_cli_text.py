@@ -27,6 +27,8 @@ class Record:
     error: float | None = None
     parameters: dict[str, float] = field(default_factory=dict)
     event: str = ""
+    window: int = 0
+    constants: dict[str, float] = field(default_factory=dict)
 
 
 class Clock:

@@ -14,6 +14,7 @@ from pinncli.assembly import assemble
 from pinncli.errors import UsageError
 from pinncli.evaluation import Errors, errors, grid_points, nodes, storage_order
 from pinncli.geometry import SAMPLERS
+from pinncli.marching import finished, trained_residuals
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
@@ -87,7 +88,7 @@ def test_files_store_time_first_and_x_last() -> None:
 def solution(name: str, *more: str, seed: int = 0) -> Solution:
     formulation = formulate(load_problem(name, [*SMALL, *more]))
     assembly = assemble(formulation, choose(formulation), seed, torch.device("cpu"), torch.float64)
-    return Solution(assembly, assembly.initial_theta())
+    return Solution.of(assembly, assembly.initial_theta())
 
 
 def test_fields_on_a_grid_are_the_values_at_its_points() -> None:
@@ -170,7 +171,7 @@ def test_errors_are_against_the_formula_at_fresh_points() -> None:
     points, known = s.error_points(5000)
     assert points.shape == (5000, 2)
     assert not {tuple(p) for p in points.tolist()} & {
-        tuple(p) for p in s.assembly.draw(0, None)[0].points.tolist()
+        tuple(p) for p in s.pieces[0].assembly.draw(0, None)[0].points.tolist()
     }
     np.testing.assert_allclose(
         known["u"], np.exp(-0.1 * np.pi**2 * points[:, 1]) * np.sin(np.pi * points[:, 0]), atol=1e-14
@@ -200,23 +201,25 @@ def test_an_equation_that_also_looks_elsewhere_has_a_residual_map() -> None:
     """
     formulation = formulate(load_text(text, "p", "p.toml", Path()))
     made = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
-    fields = Solution(made, made.initial_theta()).on_grid({"x": 5}).fields
+    fields = Solution.of(made, made.initial_theta()).on_grid({"x": 5}).fields
     assert "residual_heat" in fields
     assert "residual_ends" not in fields
 
 
 def test_residuals_are_reported_at_fresh_and_at_training_points() -> None:
     s = solution("heat1d")
-    trained = s.assembly.draw(0, None)
-    found = s.residuals(trained)
+    (piece,) = s.pieces
+    trained = piece.assembly.draw(0, None)
+    seen = trained_residuals([finished(piece, trained, "complete")])
+    found = {name: figures | {"rms_train": seen[name]} for name, figures in s.residuals().items()}
     assert set(found) == {"heat", "initial", "walls"}
-    rows = s.assembly.objective(trained).condition_rows(s.theta)
+    rows = piece.assembly.objective(trained).condition_rows(piece.theta)
     for name, figures in found.items():
         assert figures["rms_train"] == pytest.approx(float(rows[name][0].square().mean().sqrt()), rel=1e-12)
         assert figures["rms"] == pytest.approx(figures["rms_train"], rel=0.6)
         assert 0 < figures["rms"] != figures["rms_train"]
         assert figures["rms"] <= figures["max"]
-    assert s.relative_residual() == pytest.approx(1.0)
+    assert piece.relative_residual() == pytest.approx(1.0)
 
 
 PARTIAL = """
@@ -236,7 +239,7 @@ def test_a_residual_map_is_blank_where_the_condition_does_not_hold() -> None:
     loaded = load_text("\n".join([*SMALL, PARTIAL]), "partial", "partial", Path())
     formulation = formulate(loaded)
     assembly = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
-    fields = Solution(assembly, assembly.initial_theta()).on_grid({"x": 4, "y": 6})
+    fields = Solution.of(assembly, assembly.initial_theta()).on_grid({"x": 4, "y": 6})
     upper = np.broadcast_to(fields.coordinates["y"][:, None] > 0.5, (6, 4))
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_inner"]), ~upper)
     np.testing.assert_array_equal(np.isnan(fields.fields["residual_outer"]), upper)
@@ -247,7 +250,7 @@ def test_a_residual_map_is_blank_where_the_condition_does_not_hold() -> None:
 
 
 def test_everything_follows_from_the_seed() -> None:
-    first, again, other = (solution("burgers1d", seed=k).assembly for k in (3, 3, 4))
+    first, again, other = (solution("burgers1d", seed=k).pieces[0].assembly for k in (3, 3, 4))
     assert torch.equal(first.initial_theta(), again.initial_theta())
     assert not torch.equal(first.initial_theta(), other.initial_theta())
     for a, b, c in zip(first.draw(2, None), again.draw(2, None), other.draw(2, None), strict=True):
@@ -256,7 +259,7 @@ def test_everything_follows_from_the_seed() -> None:
 
 
 def test_draws_differ_and_fresh_points_are_never_trained_on() -> None:
-    assembly = solution("burgers1d").assembly
+    assembly = solution("burgers1d").pieces[0].assembly
     draws = [assembly.draw(k, None)[0].points for k in range(3)] + [assembly.fresh(60, 8)[0].points]
     seen = [{tuple(p) for p in points.tolist()} for points in draws]
     assert not any(a & b for k, a in enumerate(seen) for b in seen[:k])
@@ -265,7 +268,7 @@ def test_draws_differ_and_fresh_points_are_never_trained_on() -> None:
 def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
     n, power, floor = 400, 2.0, 0.5
     rule = f"sampling.resample={{every=1, power={power}, floor={floor}}}"
-    assembly = solution("burgers1d", rule, f"sampling.interior={n}").assembly
+    assembly = solution("burgers1d", rule, f"sampling.interior={n}").pieces[0].assembly
     theta = 2.0 * assembly.initial_theta()
     plain = assembly.objective(assembly.draw(0, None))
     drawn = assembly.draw(1, theta)
@@ -289,7 +292,7 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
 
 
 def test_data_stay_where_they_were_measured() -> None:
-    assembly = solution("burgers_inverse").assembly
+    assembly = solution("burgers_inverse").pieces[0].assembly
     first, second, fresh = assembly.draw(0, None), assembly.draw(1, None), assembly.fresh(50, 5)
     assert torch.equal(first[1].points, second[1].points)
     assert torch.equal(first[1].columns["u_measured"], fresh[1].columns["u_measured"])

@@ -372,5 +372,5 @@ def test_a_run_continues_bit_for_bit_with_the_features_that_it_chose(tmp_path: P
     assert first["network"] == second["network"]
     assert torch.equal(first["theta"], second["theta"])
     solution = load_solution(Run.open(tmp_path / "parts"))
-    assert torch.equal(solution.theta, first["theta"])
-    assert solution.assembly.network.width == first["network"]["width"]
+    assert torch.equal(solution.pieces[0].theta, first["theta"])
+    assert solution.pieces[0].assembly.network.width == first["network"]["width"]

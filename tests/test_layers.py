@@ -38,9 +38,13 @@ LAYERS = {
     "evaluation": 7,
     "runs": 8,
     "assembly": 9,
+    "handover": 9,
+    "marching": 9,
+    "piece": 9,
     "tuning": 9,
     "solution": 9,
     "solver": 9,
+    "summary": 9,
     "cli": 10,
     "__main__": 10,
 }

@@ -87,7 +87,8 @@ class LineDisplay:
 
     def show(self, record: StepRecord) -> None:
         """Take in one record; print when the interval is over or a new stage begins."""
-        new_stage = record.stage != self._progress.stage and self._printed_step >= 0
+        place = self._progress.window, self._progress.constants, self._progress.stage
+        new_stage = (record.window, record.constants, record.stage) != place and self._printed_step >= 0
         self._progress = advance(self._progress, record)
         now = self._clock()
         if now >= self._next or new_stage:

@@ -16,6 +16,7 @@ from pinncli.cli.tables import plain_table
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
     from pinncli.problem.defaults import Choices
+    from pinncli.problem.model import Problem
     from pinncli.problem.plan import Plan
     from pinncli.problem.source import Loaded
     from pinncli.problem.terms import Formulation
@@ -30,6 +31,9 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
         parts += _section("Known values", _known(report.formulation))
     if report.choices is not None:
         parts += _section("Solved with", _choices(report.choices, _adaptive(loaded)))
+    if not report.errors:
+        parts += _section("In turn", _legs(loaded.problem))
+    if report.choices is not None:
         parts += _section("Why", [_text(f"- {reason}") for reason in report.choices.reasons])
     if report.formulation is not None and report.plan is not None:
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
@@ -113,6 +117,22 @@ def _known(formulation: Formulation) -> Iterator[RenderableType]:
         yield table
 
 
+def _legs(problem: Problem) -> Iterator[RenderableType]:
+    """Time windows and the values of a curriculum."""
+    from pinncli.problem.curriculum import courses
+    from pinncli.problem.windows import count_windows, edges
+
+    table = _grid()
+    if count_windows(problem) > 1:
+        *cuts, last = (f"{end:g}" for end in edges(problem)[1:])
+        table.add_row("time windows", f"{len(cuts) + 1}, which end at {', '.join(cuts)} and {last}")
+    for name in problem.curriculum:
+        values = ", then ".join(f"{constants[name]:.3g}" for constants in courses(problem))
+        table.add_row("curriculum", f"{clean(name)} = {values}")
+    if table.row_count:
+        yield table
+
+
 def _adaptive(loaded: Loaded) -> list[str]:
     """The weights that follow the training, in words."""
     training = loaded.problem.training
@@ -181,9 +201,14 @@ def _memory(plan: Plan) -> RenderableType:
     return _text(f"about {gibibytes(plan.total_memory)}, most of it for {part} ({gibibytes(most)})")
 
 
-def choices_facts(choices: Choices) -> Mapping[str, Any]:
-    """What `--dry-run --json` says of the plan."""
+def choices_facts(problem: Problem, choices: Choices) -> Mapping[str, Any]:
+    """What `--dry-run --json` says of the plan: windows and curriculum, and the choices for every window."""
+    from pinncli.problem.curriculum import courses
+    from pinncli.problem.windows import edges
+
     return {
+        "windows": [] if problem.time is None else list(edges(problem)),
+        "curriculum": [dict(constants) for constants in courses(problem) if constants],
         "network": {"width": choices.network.width, "depth": choices.network.depth},
         "parameters": choices.parameters,
         "points": {"interior": choices.interior, "boundary": choices.boundary},

@@ -23,18 +23,21 @@ _TRACE = 160
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is fixed for the whole run: its name, its stages as (optimiser, steps), its limits."""
+    """What is fixed for the whole run: name, stages as (optimiser, steps), limits, time windows."""
 
     name: str
     stages: tuple[tuple[str, int], ...]
     max_steps: int | None = None
     max_time: float | None = None
     target: float | None = None
+    windows: int = 1
+    earlier: int = 0
+    """Steps before the last window and the last values of its constants, where the stages begin anew."""
 
     @property
     def steps(self) -> int:
         """Steps if nothing ends the run early."""
-        total = sum(steps for _, steps in self.stages)
+        total = self.earlier + sum(steps for _, steps in self.stages)
         return total if self.max_steps is None else min(total, self.max_steps)
 
 
@@ -52,6 +55,8 @@ class Progress:
     parameters: Mapping[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
     event: str = ""
+    window: int = 0
+    constants: Mapping[str, float] = field(default_factory=dict)
     trace: tuple[float, ...] = ()
     trace_every: int = 1
     marks: tuple[tuple[float, int], ...] = ()
@@ -59,9 +64,12 @@ class Progress:
 
     @property
     def position(self) -> str:
-        """`step 45/300`, or `step 45` where the time ends the run and not the steps."""
+        """`step 45/300`, or `step 45` where the time ends the run and not the steps; before it the window and
+        the constants of a curriculum."""
         many = self.plan.steps >= _MANY_STEPS
-        return f"step {self.step}" if many else f"step {self.step}/{self.plan.steps}"
+        where = [f"window {self.window + 1}/{self.plan.windows}"] if self.plan.windows > 1 else []
+        where += [f"{name} = {value:.3g}" for name, value in self.constants.items()]
+        return "  ".join([*where, f"step {self.step}" if many else f"step {self.step}/{self.plan.steps}"])
 
     @property
     def rate(self) -> float | None:
@@ -113,6 +121,8 @@ def advance(progress: Progress, record: StepRecord) -> Progress:
         parameters=record.parameters or progress.parameters,
         elapsed=record.elapsed,
         event=record.event,
+        window=record.window,
+        constants=record.constants,
         trace=trace,
         trace_every=every,
         marks=marks,

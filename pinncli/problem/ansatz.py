@@ -22,7 +22,7 @@ from pinncli.language.scope import Residual, Scope
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import Array, run
 from pinncli.problem.source import KeyPath, SourceMap, printable
-from pinncli.problem.terms import Ansatz, ConditionTerms
+from pinncli.problem.terms import Ansatz, ConditionTerms, Formulation
 
 _PROBES = 128
 _TOLERANCE = 1e-9
@@ -41,7 +41,7 @@ def derive_ansatz(
     problem: Problem,
     scope: Scope,
     conditions: Sequence[ConditionTerms],
-    definitions: Mapping[str, Residual],
+    definitions: Sequence[Residual],
     periodic: Sequence[str],
 ) -> Ansatz | None:
     """The ansatz that `[network] hard` asks for; None where it asks for none or none exists.
@@ -52,7 +52,7 @@ def derive_ansatz(
     if asked == "off":
         return None
     wanted = [t for t in conditions if (asked == "auto" and _on_sides(t)) or t.name in asked]
-    residuals = [*(t.residual for t in conditions), *definitions.values()]
+    residuals = [*(t.residual for t in conditions), *definitions]
     embedded = tuple(periodic) if problem.network.periodic == "auto" else ()
     jets = Jets(replace(scope, normal=True))
     maker = _Maker(problem, jets, *_channels(problem, residuals), embedded)
@@ -70,6 +70,15 @@ def derive_ansatz(
             left[name] = f"its ansatz fails: {reason}"
     reasons = tuple((t.name, left[t.name]) for t in wanted if t.name in left)
     return maker.ansatz(data, tuple(t.name for t in wanted if t.name in met), reasons)
+
+
+def derived_again(formulation: Formulation) -> Formulation:
+    """The same with the ansatz of its own conditions, where it had one of others."""
+    if formulation.ansatz is None:
+        return formulation
+    f = formulation
+    ansatz = derive_ansatz(f.problem, f.scope, f.conditions, tuple(f.definitions.values()), f.periodic)
+    return replace(formulation, ansatz=ansatz)
 
 
 def check_hard(problem: Problem, ansatz: Ansatz | None, source: SourceMap) -> list[Diagnostic]:
@@ -108,6 +117,8 @@ def _channels(problem: Problem, residuals: Sequence[Residual]) -> tuple[tuple[Mu
 def _given(terms: ConditionTerms, maker: _Maker, left: dict[str, str]) -> tuple[Given, ...]:
     """What one condition gives; nothing, and the reason in `left`, where that cannot be met."""
     try:
+        if terms.handover:
+            raise NoFormulaError("the time window before gives its values")
         if terms.data is not None or terms.region.where is not None:
             raise NoFormulaError("it holds on a part of a side only")
         found: dict[tuple[object, ...], Given] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,21 +14,22 @@ from pinncli.language.scope import Scope
 from pinncli.problem.adaptivity import check_adaptivity
 from pinncli.problem.corners import check_corners
 from pinncli.problem.counting import check_levels, count_conditions
+from pinncli.problem.curriculum import check_curriculum
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
 from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
 from pinncli.problem.plan import Plan, derive_plan
 from pinncli.problem.settings import DenseSettings, FeatureSettings
-from pinncli.problem.source import Loaded, SourceMap, printable
+from pinncli.problem.source import Loaded, SourceMap, computed_from, printable
 from pinncli.problem.terms import ConditionTerms, Formulation
+from pinncli.problem.windows import check_windows
 
 MEMORY_LIMIT = 64 * 2**30
 """Bytes; a problem that needs more is refused unless that is allowed."""
 _WHERE_PROBES = 65536
 _THINNEST = 0.02
 """Share of a region that `where` should keep: the samplers find points by rejection."""
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_features(formulation, source),
         *_check_dense(formulation, source),
         *check_adaptivity(formulation, source),
+        *check_windows(formulation, source),
+        *check_curriculum(formulation, loaded),
     ]
     findings.sort(key=lambda d: (d.line, d.column))
     return Report(tuple(dict.fromkeys(findings)), formulation, choices, plan)
@@ -210,7 +212,7 @@ def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
     for name in problem.definitions:  # what a used definition uses is used by the conditions
         if name in used:
             used |= _names(scope.definitions[name], scope)
-    asked |= _words(loaded)
+    asked |= computed_from(loaded)
     findings = [
         source.diagnose(("parameters", name), "no condition uses it, so it cannot be found")
         for name in problem.parameters
@@ -222,15 +224,6 @@ def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
         if name not in asked
     ]
     return findings
-
-
-def _words(loaded: Loaded) -> set[str]:
-    """Names in numbers written as text (`L = "2*pi/k"`), in the file or given by `--set`."""
-    sections = ("constants", "coordinates", "parameters")
-    places = loaded.source.places.items()
-    texts = [place.text for path, place in places if path[0] in sections and place.text is not None]
-    texts += [words.partition("=")[2] for words in loaded.source.overrides.values()]
-    return {word for text in texts for word in _WORD.findall(text)}
 
 
 def _names(tree: Node | Equation, scope: Scope) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -134,7 +134,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
     periodic = periodic_coordinates(problem, conditions)
     ansatz = None
     if not report.findings:
-        ansatz = derive_ansatz(problem, scope, conditions, definitions, periodic)
+        ansatz = derive_ansatz(problem, scope, conditions, tuple(definitions.values()), periodic)
         report.findings.extend(check_hard(problem, ansatz, report.loaded.source))
     return Formulation(
         name=report.loaded.name,
@@ -171,10 +171,7 @@ def _condition(
         table = _table(condition, path, report)
         if table is None:
             return None  # its columns are not known, so its equation cannot be judged
-        known = {*scope.names(), *scope.functions}
-        scope = replace(scope, columns=tuple(c for c in table.columns if c not in known))
-    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
-    scope = replace(scope, normal=table is None and bool(labels) and set(labels) <= sides)
+    scope = condition_scope(scope, labels, table)
     residual = report.attempt(
         (*path, "equation"), condition.equation, lambda: compile_equation(equation, scope), path
     )
@@ -183,6 +180,15 @@ def _condition(
     return ConditionTerms(
         name, Region(labels, mask), equation, residual, condition.weight, condition.points, table
     )
+
+
+def condition_scope(scope: Scope, labels: Sequence[str], table: DataTable | None) -> Scope:
+    """What the equation of a condition may use besides: columns of its data, the normal of its sides."""
+    known = {*scope.names(), *scope.functions}
+    columns = tuple(c for c in (table.columns if table else ()) if c not in known)
+    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
+    normal = table is None and bool(labels) and set(labels) <= sides
+    return replace(scope, columns=columns, normal=normal)
 
 
 def _is_truth(node: Node) -> bool:

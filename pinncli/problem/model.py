@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pinncli.problem.settings import (
     AutoNetworkSettings,
+    CurriculumSettings,
     DerivativeSettings,
     MarchingSettings,
     NetworkSettings,
@@ -103,7 +104,8 @@ class Problem(Settings):
     derivatives: DerivativeSettings = Field(default_factory=DerivativeSettings)
     stages: tuple[StageSettings, ...] | Literal["auto"] = "auto"
     output: OutputSettings = Field(default_factory=OutputSettings)
-    marching: MarchingSettings | None = None
+    marching: MarchingSettings = Field(default_factory=MarchingSettings)
+    curriculum: dict[str, CurriculumSettings] = Field(default_factory=dict)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
     @property

@@ -281,9 +281,25 @@ class OutputSettings(Settings):
 
 
 class MarchingSettings(Settings):
-    """`[marching]`: time windows solved in turn."""
+    """`[marching]`: time windows solved in turn, each from where the last one ended."""
 
-    windows: int = Field(default=1, ge=1)
+    windows: int = Field(default=1, ge=1, le=10_000)
+    """Equal pieces of the range of time."""
+    cuts: tuple[float, ...] | None = None
+    """Times at which the range is cut instead."""
+    warm: bool = True
+    """Whether a window's training begins with what the window before has learnt."""
+
+
+class CurriculumSettings(Settings):
+    """`[curriculum.nu]`: a constant that is led from an easier value to its own."""
+
+    start: float
+    values: int = Field(default=5, ge=2, le=1000)
+    """Values in turn, `start` and the constant's own included."""
+    spacing: Literal["log", "linear"] = "log"
+    steps: int = Field(default=100, ge=1)
+    """Most steps of each stage, at all values but the last."""
 
 
 class BalanceSettings(Settings):

@@ -21,6 +21,7 @@ from pinncli.problem.model import Problem
 KeyPath = tuple[str | int, ...]
 
 _BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}#\n]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([btnfre\"\\])|[ \t]*\n\s*)")
@@ -145,6 +146,15 @@ def excerpt_of(text: str, span: Span) -> tuple[str, int, int]:
     line = "".join("\ufffd" if is_control(c) and c != "\t" else c for c in text[begin:stop])
     shown = before + line.replace("\t", " ") + after
     return shown, start - begin + len(before), max(1, min(end, stop) - start)
+
+
+def computed_from(loaded: Loaded) -> set[str]:
+    """Names in numbers written as text (`L = "2*pi/k"`), in the file or given by `--set`."""
+    sections = ("constants", "coordinates", "parameters")
+    source = loaded.source
+    texts = [p.text for path, p in source.places.items() if path[0] in sections and p.text is not None]
+    texts += [words.partition("=")[2] for path, words in source.overrides.items() if path[0] in sections]
+    return {word for text in texts for word in _WORD.findall(text)}
 
 
 def scan(text: str) -> dict[KeyPath, Place]:

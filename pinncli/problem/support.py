@@ -23,6 +23,4 @@ def unsupported(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     for name, unknown in problem.unknowns.items():
         if unknown.of is not None and set(unknown.of) != set(problem.coordinates):
             parts.append((("unknowns", name, "of"), "unknowns of fewer coordinates"))
-    if problem.marching is not None and problem.marching.windows > 1:
-        parts.append((("marching", "windows"), "time windows"))
     return [source.diagnose(path, f"{what} cannot be solved yet") for path, what in parts]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pinncli.language.nodes import Equation, Node
-from pinncli.language.partials import MultiIndex
+from pinncli.language.partials import MultiIndex, Partial
 from pinncli.language.program import Program
 from pinncli.language.scope import Residual, Scope
 from pinncli.problem.data import DataTable, Reference
@@ -36,6 +36,8 @@ class ConditionTerms:
     weight: float
     points: int | None
     data: DataTable | None
+    handover: Mapping[str, Partial] = field(default_factory=dict)
+    """Columns that the solution of the window before gives at the drawn points, and what of it each is."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,10 @@ from pinncli.problem.source import KeyPath, SourceMap, printable
 
 MAX_COMPLAINTS = 200
 SETTINGS = frozenset(
-    ("network", "sampling", "derivatives", "stages", "output", "marching", "training", "accuracy")
+    (
+        *("network", "sampling", "derivatives", "stages", "output", "marching", "curriculum"),
+        *("training", "accuracy"),
+    )
 )
 """Tables that say how to solve: a mistake there leaves the mathematics readable."""
 
@@ -59,6 +62,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("stages", "*"): settings.StageSettings,
     ("output",): settings.OutputSettings,
     ("marching",): settings.MarchingSettings,
+    ("curriculum", "*"): settings.CurriculumSettings,
     ("training",): settings.TrainingSettings,
     ("training", "balance"): settings.BalanceSettings,
     ("training", "attention"): settings.AttentionSettings,

@@ -105,7 +105,7 @@ def _on_grid(solution: Solution, grid: str | None, at: str | None) -> FieldSet:
                 raise UsageError(f"{option}: no coordinate '{name}'; this problem has {known}")
     if both := held.keys() & asked.keys():
         raise UsageError(f"'{min(both)}' is held by --at and has points in --grid; leave one out")
-    return solution.on_grid({**choose(solution.assembly.formulation).grid, **asked}, held)
+    return solution.on_grid({**choose(solution.formulation).grid, **asked}, held)
 
 
 def _at_points(solution: Solution, file: Path) -> PointSet:

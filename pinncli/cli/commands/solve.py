@@ -125,7 +125,9 @@ def _print_plan(loaded: Loaded, report: Report, json: bool) -> None:
     from pinncli.cli.problem_sheet import choices_facts, problem_sheet
 
     if json and report.choices is not None:
-        result_json({"status": "dry-run", "problem": loaded.name, **choices_facts(report.choices)})
+        result_json(
+            {"status": "dry-run", "problem": loaded.name, **choices_facts(loaded.problem, report.choices)}
+        )
     else:
         result_table(problem_sheet(loaded, report))
 
@@ -179,13 +181,18 @@ def _train(
     from pinncli.cli.display import open_display
     from pinncli.cli.progress import Plan
     from pinncli.problem.defaults import choose
+    from pinncli.problem.legs import legs
+    from pinncli.problem.windows import count_windows
     from pinncli.solver import solve as solve_problem
 
     training = formulation.problem.training
     choices = choose(formulation, timed=options.max_time is not None)
+    stages = [(stage.optimiser.kind, stage.steps) for stage in choices.stages]
     plan = Plan(
         name=formulation.name,
-        stages=tuple((stage.optimiser.kind, stage.steps) for stage in choices.stages),
+        stages=tuple(stages),
+        earlier=sum(min(n, leg.steps or n) for leg in legs(formulation)[:-1] for _, n in stages),
+        windows=count_windows(formulation.problem),
         max_steps=training.max_steps,
         max_time=options.max_time,
         target=options.target or training.target,

@@ -89,12 +89,11 @@ def _trace(
 
 
 def _mark_stages(axes: Iterable[Axes], records: Records, named: bool) -> None:
-    """A thin line where an optimiser takes over, with its name at the top if `named`."""
-    previous = records[0].get("stage")
-    for record in records[1:]:
-        if record.get("stage") == previous:
+    """A thin line where an optimiser takes over or a new leg begins, with its name at the top if `named`."""
+    places = [[record.get(key) for key in ("window", "constants", "stage")] for record in records]
+    for record, place, previous in zip(records[1:], places[1:], places, strict=False):
+        if place == previous:
             continue
-        previous = record.get("stage")
         for k, ax in enumerate(axes):
             ax.axvline(record["step"], color="0.6", linewidth=0.8, zorder=0)
             if named and k == 0:
