@@ -86,7 +86,7 @@ class Report:
 
     def begin(self, text: str) -> None:
         """The head: what is measured, by which command, where and when."""
-        command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(shlex.quote, sys.argv[1:])])
+        command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
         self.add(f"# {self.title}\n\n    {command}\n\n{machine(self.threads)}\n\n{text}")
 
     def add(self, text: str) -> None:
@@ -103,7 +103,10 @@ class Report:
 
 
 def curves(
-    path: Path, title: str, axes: tuple[str, str], lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    path: Path,
+    title: str,
+    axes: tuple[str, str],
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
 ) -> None:
     """A figure of doubly logarithmic curves; those without positive points are left out."""
     figure, place = pyplot.subplots(figsize=(6.4, 4.4), constrained_layout=True)
@@ -151,11 +154,12 @@ def solve(problem: str, folder: Path, arguments: Sequence[str]) -> Solve:
     """Solve in a process of its own, into `folder`; raises where the command fails."""
     command = [sys.executable, "-m", "pinncli", "solve", problem, "--json", "--quiet", "--force"]
     environment = {k: v for k, v in os.environ.items() if k not in OPENMP_VARIABLES}
-    done = subprocess.run(
-        [*command, "--out", str(folder), *arguments], capture_output=True, text=True, env=environment
-    )
+    command += ["--out", str(folder), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise RuntimeError(f"pinncli solve {problem}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"pinncli solve {problem}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     lines = (folder / "history.jsonl").read_text("ascii").splitlines()
     return Solve(json.loads(done.stdout), [json.loads(line) for line in lines])
 
@@ -186,7 +190,7 @@ class Peer:
         environment = {k: v for k, v in os.environ.items() if k not in OPENMP_VARIABLES}
         environment |= {"OMP_NUM_THREADS": str(threads), "DDE_BACKEND": "pytorch", "PYTHONWARNINGS": "ignore"}
         environment.pop("PYTHONPATH", None)
-        self._errors = TemporaryFile("w+")  # a pipe that nobody reads would block the peer
+        self._errors = TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would block the peer
         self._process = subprocess.Popen(
             [python, str(HERE / "peers" / script), json.dumps(dict(arguments))],
             stdin=subprocess.PIPE,

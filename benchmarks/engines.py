@@ -14,8 +14,8 @@ announces must be the same number. Variants:
 - "products": only the three matrix products of every square layer (forward, to the inputs, to the weights)
   on all channels that the order needs: no engine that carries them can be faster
 
-All take turns, some steps each, round after round; the table has the median over rounds, the ratios are medians
-of the ratios within a round, so that other work on the machine disturbs them alike.
+All take turns, some steps each, round after round; the table has the median over rounds, the ratios are
+medians of the ratios within a round, so that other work on the machine disturbs them alike.
 """
 
 from __future__ import annotations
@@ -105,7 +105,10 @@ def cases(points: int, smoke: bool) -> list[Case]:
     return found
 
 
-def assembly_of(case: Case) -> Assembly:
+CPU = torch.device("cpu")
+
+
+def assembly_of(case: Case, device: torch.device = CPU, dtype: torch.dtype = torch.float64) -> Assembly:
     """The case as the program would solve it."""
     text = PROBLEM.format(
         coordinates=", ".join(f"{name} = [-1, 1]" for name in NAMES[: case.dimension]),
@@ -116,11 +119,11 @@ def assembly_of(case: Case) -> Assembly:
         points=case.points,
     )
     formulation = formulate(load_text(text, "benchmark", "benchmark.toml", Path()))
-    return assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
+    return assemble(formulation, choose(formulation), 0, device, dtype)
 
 
 def engines(assembly: Assembly, compiled: bool) -> dict[str, Assembly]:
-    """The assembly with each engine; a compiled variant where an engine has that option and it is asked for."""
+    """The assembly with each engine; compiled too where an engine has that option and it is asked for."""
     axes = tuple(range(len(assembly.coordinates)))
     found = {name: replace(assembly, engine=build(("u",), axes)) for name, build in ENGINES.items()}
     if compiled:
@@ -154,7 +157,7 @@ def model_of(assembly: Assembly, case: Case) -> nn.Sequential:
     sizes = [case.dimension, *[case.width] * case.depth, 1]
     layers: list[nn.Module] = []
     for k in range(case.depth + 1):
-        layers += [nn.Linear(sizes[k], sizes[k + 1], dtype=torch.float64), nn.Tanh()]
+        layers += [nn.Linear(sizes[k], sizes[k + 1], dtype=assembly.dtype, device=assembly.device), nn.Tanh()]
     model = nn.Sequential(*layers[:-1])
     nn.utils.vector_to_parameters(assembly.initial_theta(), model.parameters())
     return model
@@ -167,7 +170,7 @@ def torch_step(model: nn.Module, residual: Callable[[], Tensor]) -> tuple[Step, 
 
     def step() -> None:
         adam.zero_grad()
-        residual().square().mean().backward()
+        residual().square().mean().backward()  # type: ignore[no-untyped-call]
         adam.step()
 
     def check() -> tuple[float, Tensor]:
@@ -191,8 +194,9 @@ def nested_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
         u = model(points)[:, 0]
         first = gradient(u)
         if case.kind == "laplacian":
-            return sum((gradient(first[:, k])[:, k] for k in range(case.dimension)), -u)
-        total = first[:, 1] + u * first[:, 0]
+            second = [gradient(first[:, k])[:, k] for k in range(case.dimension)]
+            return torch.stack([*second, -u]).sum(0)
+        total: Tensor = first[:, 1] + u * first[:, 0]
         high = first[:, 0]
         for k in range(2, case.order + 1):
             high = gradient(high)[:, 0]
@@ -208,7 +212,7 @@ def functional_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
     """By torch.func: per-point derivatives, mapped over the points."""
     model = model_of(assembly, case)
     points = assembly.draw(0, None)[0].points
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
 
     def u(x: Tensor) -> Tensor:
         found: Tensor = torch.func.functional_call(model, parameters, (x[None],))[0, 0]
@@ -220,15 +224,16 @@ def functional_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
 
     def at_point(x: Tensor) -> Tensor:
         if case.kind == "laplacian":
-            return torch.func.hessian(u)(x).diagonal().sum() - u(x)
+            laplacian: Tensor = torch.func.hessian(u)(x).diagonal().sum()
+            return laplacian - u(x)
         first, value = torch.func.grad_and_value(u)(x)
         total: Tensor = first[1] + value * first[0]
         if case.order == 2:
-            return total - NU * u_xx(x)
+            total = total - NU * u_xx(x)
         if case.order == 3:
-            return total + NU * torch.func.grad(u_xx)(x)[0]
+            total = total + NU * torch.func.grad(u_xx)(x)[0]
         if case.order == 4:
-            return total + u_xx(x) + NU * torch.func.hessian(u_xx)(x)[0, 0]
+            total = total + u_xx(x) + NU * torch.func.hessian(u_xx)(x)[0, 0]
         return total
 
     return torch_step(model, lambda: torch.func.vmap(at_point)(points))
@@ -237,10 +242,10 @@ def functional_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
 def products_step(assembly: Assembly, case: Case) -> tuple[Step, int]:
     """The matrix products of a step alone, and the number of channels in them."""
     index = jet_index(case.dimension, assembly.groups[0].wanted[0], tuple(range(case.dimension)))
-    square = [torch.randn(case.width, case.width, dtype=torch.float64) for _ in range(case.depth - 1)]
-    columns = torch.randn(case.width, index.size * case.points, dtype=torch.float64)
-    out = torch.empty_like(columns)
-    sums = torch.empty(case.width, case.width, dtype=torch.float64)
+    like = assembly.initial_theta()
+    square = [torch.randn_like(like.new_empty(case.width, case.width)) for _ in range(case.depth - 1)]
+    columns = torch.randn_like(like.new_empty(case.width, index.size * case.points))
+    out, sums = torch.empty_like(columns), like.new_empty(case.width, case.width)
 
     def step() -> None:
         for weight in square:
@@ -305,7 +310,9 @@ def open_peers(
     return found
 
 
-def measure(case: Case, asked: argparse.Namespace, python: str | None, threads: int) -> dict[str, list[float]]:
+def measure(
+    case: Case, asked: argparse.Namespace, python: str | None, threads: int
+) -> dict[str, list[float]]:
     """Milliseconds of a step, by variant and round; the first key is the default engine."""
     assembly = assembly_of(case)
     variants = {name: engine_step(a) for name, a in engines(assembly, asked.compile == "on").items()}
@@ -376,22 +383,20 @@ def main() -> None:
     report = common.Report("Derivative engines", "engines", threads, asked.out)
     peers = "" if python else " DeepXDE and PINA are left out: no `--peers-python`."
     report.begin(
-        f"Milliseconds of a training step (value, gradient, Adam) at {asked.points:,} points in float64: median "
-        f"of {asked.rounds} rounds, in which the variants take turns; then how many times longer than the first "
-        f"engine the others take, and it than the bare matrix products.{peers}"
+        f"Milliseconds of a training step (value, gradient, Adam) at {asked.points:,} points in float64: "
+        f"median of {asked.rounds} rounds, in which the variants take turns; then how many times longer than "
+        f"the first engine the others take, and it than the bare matrix products.{peers}"
     )
-    columns = [*ENGINES, *(f"{n} compiled" for n in ENGINES if asked.compile == "on"), "nested", "torch.func"]
-    columns += [*(PEERS if python else ()), "products"]
-    default = columns[0]
-    slower = [f"{c} / {default}" for c in columns[1:-1]]
-    head = ["case", "network", "channels", *columns, *slower, f"{default} / products"]
-    rows, cells = [], []
+    rows: list[tuple[Case, dict[str, list[float]]]] = []
     for case in cases(asked.points, asked.smoke):
-        times = measure(case, asked, python, threads)
-        rows.append((case, times))
-        channels = products_step(assembly_of(case), case)[1]
-        cells.append(line(case, channels, times, columns))
-        print("  ".join(cells[-1]), flush=True)
+        rows.append((case, measure(case, asked, python, threads)))
+        shown = ", ".join(f"{name} {statistics.median(times):.2f}" for name, times in rows[-1][1].items())
+        print(f"{case.label}, {case.depth} x {case.width}: {shown}", flush=True)
+    columns = [*dict.fromkeys(name for _, times in rows for name in times if name != "products"), "products"]
+    default = columns[0]
+    slower = [f"{c} / {default}" for c in columns if c not in (default, "products")]
+    head = ["case", "network", "channels", *columns, *slower, f"{default} / products"]
+    cells = [line(c, products_step(assembly_of(c), c)[1], times, columns) for c, times in rows]
     report.add("\n" + common.table(head, cells))
     report.write()
     draw(rows, asked.out)

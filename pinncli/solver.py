@@ -192,7 +192,7 @@ def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup
         return solution.relative_residual() if target is not None else None
 
     return Setup(
-        stages=_stages(choices),
+        stages=_stages(choices, settings.measure_every),
         objective=assembly.objective,
         draw=assembly.draw,
         error=error,
@@ -203,12 +203,13 @@ def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup
     )
 
 
-def _stages(choices: Choices) -> list[Stage]:
+def _stages(choices: Choices, measure_every: int | None) -> list[Stage]:
     stages = []
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
         kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
+        measure = measure_every or measure
         redraw = choices.resample.every if choices.resample else 0
         stages.append(
             Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)

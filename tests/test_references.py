@@ -214,7 +214,9 @@ def test_kuramoto_sivashinsky_begins_as_stated_and_balances_its_energy():
     balance = (100 / 16**2 * first**2 - 100 / 16**4 * second**2).mean(axis=0)
     half = 0.5 * (u[:-1] ** 2).mean(axis=0)
     h = t[1] - t[0]  # the change over two intervals, by Simpson's rule
-    assert np.allclose(half[2:] - half[:-2], h / 3 * (balance[2:] + 4 * balance[1:-1] + balance[:-2]), atol=2e-5)
+    assert np.allclose(
+        half[2:] - half[:-2], h / 3 * (balance[2:] + 4 * balance[1:-1] + balance[:-2]), atol=2e-5
+    )
 
 
 # ---- Schrodinger

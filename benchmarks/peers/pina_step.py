@@ -15,11 +15,11 @@ import lightning
 import numpy as np
 import torch
 from pina import Condition, LabelTensor, Trainer
+from pina.domain import CartesianDomain
 from pina.equation import Equation
 from pina.model import FeedForward
 from pina.operator import grad, laplacian
 from pina.optim import TorchOptimizer
-from pina.domain import CartesianDomain
 from pina.problem import SpatialProblem
 from pina.solver import PhysicsInformedSingleModelSolver
 from turns import Turns, say

@@ -175,4 +175,6 @@ class TrainingSettings(Settings):
     """Relative L2 error (or relative fresh-point residual where there is no reference)."""
     weights: Literal["scaled", "plain"] = "scaled"
     """`scaled` divides every equation by the size of its largest term before its `weight` counts."""
+    measure_every: int | None = Field(default=None, ge=1)
+    """Steps between measurements of losses and error; by the optimiser where left out."""
     checkpoint_seconds: float = Field(default=300.0, gt=0)

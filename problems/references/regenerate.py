@@ -113,8 +113,8 @@ def kuramoto_sivashinsky() -> Reference:
     equation = etdrk4.kuramoto_sivashinsky()
     u = etdrk4.solve(equation, 512, t, 80)
     return Reference(
-        title="Kuramoto-Sivashinsky equation, u_t + (100/16) u u_x + (100/16^2) u_xx + (100/16^4) u_xxxx = 0, "
-        "u(x, 0) = cos(x) (1 + sin(x)), periodic",
+        title="Kuramoto-Sivashinsky equation, u_t + (100/16) u u_x + (100/16^2) u_xx + (100/16^4) u_xxxx "
+        "= 0, u(x, 0) = cos(x) (1 + sin(x)), periodic",
         made_by="etdrk4.py: Fourier ETDRK4, 512 points, 8000 steps",
         coordinates={"x": np.linspace(0, 2 * np.pi, INTERVALS + 1), "t": t},
         values={"u": u},
