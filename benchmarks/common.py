@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -191,14 +192,18 @@ class Peer:
         environment |= {"OMP_NUM_THREADS": str(threads), "DDE_BACKEND": "pytorch", "PYTHONWARNINGS": "ignore"}
         environment.pop("PYTHONPATH", None)
         self._errors = TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would block the peer
-        self._process = subprocess.Popen(
-            [python, str(HERE / "peers" / script), json.dumps(dict(arguments))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=environment,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [python, str(HERE / "peers" / script), json.dumps(dict(arguments))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                env=environment,
+            )
+        except OSError:
+            self._errors.close()
+            raise
 
     def read(self) -> dict[str, Any]:
         """The next line that is JSON, whatever else the library prints. Raises RuntimeError at the end."""
@@ -221,7 +226,8 @@ class Peer:
     def close(self) -> None:
         """End the process."""
         self._process.kill()
-        self._process.communicate()
+        with suppress(OSError):
+            self._process.communicate()
         self._errors.close()
 
 
@@ -238,6 +244,7 @@ def open_peer(
     try:
         return peer, peer.read(), ""
     except RuntimeError as error:
+        peer.close()
         return None, {}, str(error)
 
 

@@ -24,7 +24,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -328,8 +327,7 @@ def measure(
             times = common.interleaved(list(turns.values()), asked.rounds)
         finally:
             for peer in peers.values():
-                with suppress(OSError):
-                    peer.close()
+                peer.close()
     return {name: [1e3 * t for t in found] for name, found in zip(turns, times, strict=True)}
 
 

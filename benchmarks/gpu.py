@@ -51,7 +51,7 @@ def seconds_of(step: Step, count: int, device: torch.device) -> float:
         for _ in range(count):
             step()
         return (time.perf_counter() - began) / count
-    begin, end = (torch.Event(device, enable_timing=True) for _ in range(2))
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     torch.cuda.synchronize(device)
     begin.record()
     for _ in range(count):

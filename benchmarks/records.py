@@ -140,9 +140,9 @@ def main() -> None:
     report = common.Report("Records", asked.name, threads, asked.out)
     changed = f" With `--set {' --set '.join(asked.set)}`." if asked.set else ""
     report.begin(
-        f"Relative L2 errors, float64, device {asked.device}, seeds {' '.join(map(str, asked.seeds))}; the time "
-        'is the whole command without start-up; "met" compares the worst seed with the aim, "median" where '
-        f"only the median is there; residual: the largest rms of a condition at fresh points.{changed}"
+        f"Relative L2 errors, float64, device {asked.device}, seeds {' '.join(map(str, asked.seeds))}; time: "
+        "of the whole command without start-up; met: whether the worst seed has reached the aim, or the "
+        f"median alone; residual: the largest rms of a condition at fresh points.{changed}"
     )
     rows: list[list[str]] = []
     every: list[dict[str, Any]] = []
