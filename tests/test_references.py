@@ -219,6 +219,18 @@ def test_kuramoto_sivashinsky_begins_as_stated_and_balances_its_energy():
     )
 
 
+def test_kuramoto_sivashinsky_satisfies_its_equation():
+    """Spectral derivatives in x, fourth-order differences in t, which limit the agreement."""
+    _, t, u, _ = stored("kuramoto_sivashinsky")
+    u, h, waves = u[:-1], t[1] - t[0], np.arange(129)[:, None]
+    u_x, u_xx, u_xxxx = (
+        np.fft.irfft((1j * waves) ** n * np.fft.rfft(u, axis=0), 256, axis=0) for n in (1, 2, 4)
+    )
+    right = -100 / 16 * u * u_x - 100 / 16**2 * u_xx - 100 / 16**4 * u_xxxx
+    u_t = (u[:, :-4] - 8 * u[:, 1:-3] + 8 * u[:, 3:-1] - u[:, 4:]) / (12 * h)
+    assert difference(u_t, right[:, 2:-2]) < 5e-3
+
+
 # ---- Schrodinger
 
 
