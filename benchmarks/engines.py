@@ -1,47 +1,65 @@
-"""Time of a training step by derivative engine, beside nested autograd and bare matrix products.
+"""Time of a training step by derivative engine, beside plain PyTorch, DeepXDE and PINA.
 
-    python benchmarks/engines.py [--seconds 10]
+    python benchmarks/engines.py [--peers-python PATH] [--rounds 15] [--compile on]
 
-A step is the value and the gradient of half the mean squared residual at the interior points, in
-float64. The engines run as in `pinncli solve`. "nested autograd" is written here from plain torch.nn
-and torch.autograd.grad, all points at once, and must give the same numbers. "matrix products" are
-only the three products of every square layer (forward, to the inputs, to the weights) on all
-channels that the order needs: no engine that carries them can be faster. The variants take turns, and
-the shortest time of each counts, so that other work on the machine disturbs them alike.
+A step is the value and the gradient of the mean squared residual at 4,096 interior points in float64, and an
+Adam update; the points, the network and its initial weights are the same for all, and the loss that each
+announces must be the same number. Variants:
+
+- the program's engines, as in `pinncli solve`; `--compile on` adds the compiled one where there is one
+- "nested": torch.nn and `torch.autograd.grad(create_graph=True)` once per order, all points at once
+- "torch.func": `vmap` over points, all at once, of nested `grad`, or of `jacrev` of `jacrev` for a Laplacian:
+  the fastest of its ways (nested `jvp`, `hessian`, which is `jacfwd` of `jacrev`, and mixtures were slower)
+- DeepXDE and PINA, each by its own training loop in a process and environment of its own, with tests, logs
+  and displays switched off as far as they allow
+- "products": only the three matrix products of every square layer (forward, to the inputs, to the weights)
+  on all channels that the order needs: no engine that carries them can be faster
+
+All take turns, some steps each, round after round; the table has the median over rounds, the ratios are
+medians of the ratios within a round, so that other work on the machine disturbs them alike.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the program does, before torch is loaded
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+import common
 
+common.prepare_openmp()
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-import pinncli
 from pinncli.assembly import Assembly, assemble
 from pinncli.derivatives import ENGINES
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.device import prepare_cpu
+from pinncli.optimisers.first_order import Adam
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
 
 NU = 0.01
+NAMES = ("x", "y", "z", "p", "q", "r", "s", "v", "w", "o")
+TRANSPORT = {
+    1: "u_y + u*u_x = 0",
+    2: "u_y + u*u_x = nu*u_xx",
+    3: "u_y + u*u_x + nu*u_xxx = 0",
+    4: "u_y + u*u_x + u_xx + nu*u_xxxx = 0",
+}
+PEERS = {"DeepXDE": "deepxde_step.py", "PINA": "pina_step.py"}
 
 PROBLEM = """
 title = "benchmark"
 unknowns = ["u"]
-coordinates = {{ x = [-1, 1], y = [-1, 1] }}
+coordinates = {{ {coordinates} }}
 constants = {{ nu = {nu} }}
 conditions.equation = {{ on = "interior", equation = "{equation}" }}
 network = {{ width = {width}, depth = {depth} }}
@@ -52,82 +70,189 @@ training = {{ weights = "plain" }}
 
 @dataclass(frozen=True)
 class Case:
-    """One row group: an equation of some order on a network of `depth` layers of `width`."""
+    """One line: a transport equation of some order in (x, y), or a Laplacian in some dimension."""
 
+    kind: str
     order: int
-    equation: str
+    dimension: int
     depth: int
     width: int
     points: int
 
+    @property
+    def label(self) -> str:
+        """In the table."""
+        return f"order {self.order}" if self.kind == "transport" else f"Laplacian, {self.dimension}-d"
 
-SECOND, FOURTH = "u_y + u*u_x = nu*u_xx", "u_y + u*u_x + u_xx + nu*u_xxxx = 0"
-CASES = (
-    Case(2, SECOND, 3, 20, 4096),
-    Case(2, SECOND, 4, 64, 4096),
-    Case(4, FOURTH, 3, 20, 2048),
-    Case(4, FOURTH, 4, 64, 2048),
-)
-
-Step = Callable[[], tuple[float, Tensor]]
-"""One step: the value and the gradient (p,)."""
+    @property
+    def equation(self) -> str:
+        """In the language of problem files."""
+        return TRANSPORT[self.order] if self.kind == "transport" else "lap(u) = u"
 
 
-def assembly_of(case: Case) -> Assembly:
+Step = Callable[[], object]
+Check = Callable[[], tuple[float, Tensor]]
+"""The mean squared residual and half its gradient (p,)."""
+
+
+def cases(points: int, smoke: bool) -> list[Case]:
+    """Orders 1 to 4 and Laplacians in 1 to 10 dimensions, on two networks."""
+    found = []
+    for depth, width in ((2, 8),) if smoke else ((3, 20), (4, 64)):
+        orders, dimensions = ((2,), (3,)) if smoke else ((1, 2, 3, 4), (1, 2, 3, 5, 10))
+        found += [Case("transport", order, 2, depth, width, points) for order in orders]
+        found += [Case("laplacian", 2, d, depth, width, points) for d in dimensions]
+    return found
+
+
+CPU = torch.device("cpu")
+
+
+def assembly_of(case: Case, device: torch.device = CPU, dtype: torch.dtype = torch.float64) -> Assembly:
     """The case as the program would solve it."""
     text = PROBLEM.format(
-        nu=NU, equation=case.equation, width=case.width, depth=case.depth, points=case.points
+        coordinates=", ".join(f"{name} = [-1, 1]" for name in NAMES[: case.dimension]),
+        nu=NU,
+        equation=case.equation,
+        width=case.width,
+        depth=case.depth,
+        points=case.points,
     )
     formulation = formulate(load_text(text, "benchmark", "benchmark.toml", Path()))
-    return assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
+    return assemble(formulation, choose(formulation), 0, device, dtype)
 
 
-def engine_step(assembly: Assembly, engine: str) -> Step:
-    """A step by one of the program's engines."""
-    chosen = replace(assembly, engine=ENGINES[engine](("u",), (0, 1)))
-    objective = chosen.objective(chosen.draw(0, None))
-    theta = chosen.initial_theta()
-    return lambda: objective.value_and_grad(theta)
+def engines(assembly: Assembly, compiled: bool) -> dict[str, Assembly]:
+    """The assembly with each engine; compiled too where an engine has that option and it is asked for."""
+    axes = tuple(range(len(assembly.coordinates)))
+    found = {name: replace(assembly, engine=build(("u",), axes)) for name, build in ENGINES.items()}
+    if compiled:
+        for name, variant in list(found.items()):
+            options = {f.name for f in fields(type(variant.engine))}  # type: ignore[arg-type]
+            for option in options & {"compiled", "compile"}:
+                engine = replace(variant.engine, **{option: True})  # type: ignore[type-var]
+                found[f"{name} compiled"] = replace(variant, engine=engine)
+    return found
 
 
-def nested_step(assembly: Assembly, case: Case) -> Step:
-    """The same step by nested autograd, from torch.nn alone."""
-    sizes = [2, *[case.width] * case.depth, 1]
+def engine_step(assembly: Assembly) -> tuple[Step, Check]:
+    """A step of the program's Adam by the assembly's engine."""
+    objective, theta = assembly.objective(assembly.draw(0, None)), assembly.initial_theta()
+    adam = Adam(learning_rate=1e-6, beta1=0.9, beta2=0.999, epsilon=1e-8, decay_rate=1.0, decay_steps=1)
+    now = [(theta, adam.init(objective, theta))]
+
+    def step() -> None:
+        weights, state, _ = adam.step(objective, *now[0])
+        now[0] = (weights, state)
+
+    def check() -> tuple[float, Tensor]:
+        value, gradient = objective.value_and_grad(theta)
+        return 2.0 * value, gradient
+
+    return step, check
+
+
+def model_of(assembly: Assembly, case: Case) -> nn.Sequential:
+    """The same network from torch.nn, with the same weights."""
+    sizes = [case.dimension, *[case.width] * case.depth, 1]
     layers: list[nn.Module] = []
     for k in range(case.depth + 1):
-        layers += [nn.Linear(sizes[k], sizes[k + 1], dtype=torch.float64), nn.Tanh()]
+        layers += [nn.Linear(sizes[k], sizes[k + 1], dtype=assembly.dtype, device=assembly.device), nn.Tanh()]
     model = nn.Sequential(*layers[:-1])
     nn.utils.vector_to_parameters(assembly.initial_theta(), model.parameters())
-    points = assembly.draw(0, None)[0].points.clone().requires_grad_()
+    return model
+
+
+def torch_step(model: nn.Module, residual: Callable[[], Tensor]) -> tuple[Step, Check]:
+    """A step of torch.optim.Adam on the mean squared residual."""
     weights = list(model.parameters())
+    adam = torch.optim.Adam(weights, lr=1e-6)
+
+    def step() -> None:
+        adam.zero_grad()
+        residual().square().mean().backward()  # type: ignore[no-untyped-call]
+        adam.step()
+
+    def check() -> tuple[float, Tensor]:
+        value = residual().square().mean()
+        parts = torch.autograd.grad(0.5 * value, weights)
+        return float(value.detach()), torch.cat([part.reshape(-1) for part in parts])
+
+    return step, check
+
+
+def nested_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
+    """By nested autograd, from torch.nn alone."""
+    model = model_of(assembly, case)
+    points = assembly.draw(0, None)[0].points.clone().requires_grad_()
 
     def gradient(values: Tensor) -> Tensor:
         (found,) = torch.autograd.grad(values.sum(), points, create_graph=True)
         return found
 
-    def step() -> tuple[float, Tensor]:
+    def residual() -> Tensor:
         u = model(points)[:, 0]
         first = gradient(u)
-        u_x, u_y = first[:, 0], first[:, 1]
-        u_xx = gradient(u_x)[:, 0]
-        if case.order == 2:
-            residual = u_y + u * u_x - NU * u_xx
-        else:
-            residual = u_y + u * u_x + u_xx + NU * gradient(gradient(u_xx)[:, 0])[:, 0]
-        value = 0.5 * residual.square().mean()
-        parts = torch.autograd.grad(value, weights)
-        return float(value.detach()), torch.cat([part.reshape(-1) for part in parts])
+        if case.kind == "laplacian":
+            second = [gradient(first[:, k])[:, k] for k in range(case.dimension)]
+            return torch.stack([*second, -u]).sum(0)
+        total: Tensor = first[:, 1] + u * first[:, 0]
+        high = first[:, 0]
+        for k in range(2, case.order + 1):
+            high = gradient(high)[:, 0]
+            if k == 2 and case.order == 4:
+                total = total + high
+        sign = {1: 0.0, 2: -NU}.get(case.order, NU)
+        return total + sign * high
 
-    return step
+    return torch_step(model, residual)
 
 
-def products_step(assembly: Assembly, case: Case) -> tuple[Callable[[], None], int]:
+def functional_step(assembly: Assembly, case: Case) -> tuple[Step, Check]:
+    """By torch.func: derivatives at one point, mapped over the points."""
+    model = model_of(assembly, case)
+    points = assembly.draw(0, None)[0].points
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
+
+    def u(x: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(model, parameters, (x[None],))[0, 0]
+        return found
+
+    def along(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Its derivative in the first coordinate."""
+
+        def derivative(x: Tensor) -> Tensor:
+            found: Tensor = torch.func.grad(f)(x)[0]
+            return found
+
+        return derivative
+
+    u_x = along(u)
+    u_xx = along(u_x)
+    highest = {2: u_xx, 3: along(u_xx), 4: along(along(u_xx))}
+
+    def at_point(x: Tensor) -> Tensor:
+        if case.kind == "laplacian":
+            laplacian: Tensor = torch.func.jacrev(torch.func.jacrev(u))(x).diagonal().sum()
+            return laplacian - u(x)
+        first, value = torch.func.grad_and_value(u)(x)
+        total: Tensor = first[1] + value * first[0]
+        if case.order == 4:
+            total = total + u_xx(x)
+        if case.order > 1:
+            total = total + (-NU if case.order == 2 else NU) * highest[case.order](x)
+        return total
+
+    return torch_step(model, lambda: torch.func.vmap(at_point)(points))
+
+
+def products_step(assembly: Assembly, case: Case) -> tuple[Step, int]:
     """The matrix products of a step alone, and the number of channels in them."""
-    index = jet_index(2, assembly.groups[0].wanted[0], ())
-    square = [torch.randn(case.width, case.width, dtype=torch.float64) for _ in range(case.depth - 1)]
-    columns = torch.randn(case.width, index.size * case.points, dtype=torch.float64)
-    out = torch.empty_like(columns)
-    sums = torch.empty(case.width, case.width, dtype=torch.float64)
+    index = jet_index(case.dimension, assembly.groups[0].wanted[0], tuple(range(case.dimension)))
+    like = assembly.initial_theta()
+    square = [torch.randn_like(like.new_empty(case.width, case.width)) for _ in range(case.depth - 1)]
+    columns = torch.randn_like(like.new_empty(case.width, index.size * case.points))
+    out, sums = torch.empty_like(columns), like.new_empty(case.width, case.width)
 
     def step() -> None:
         for weight in square:
@@ -138,67 +263,149 @@ def products_step(assembly: Assembly, case: Case) -> tuple[Callable[[], None], i
     return step, index.size
 
 
-def shortest(steps: Sequence[Callable[[], object]], seconds: float) -> list[float]:
-    """Milliseconds of the fastest run of each; they take turns for so many seconds, five times at least."""
-    best = [float("inf")] * len(steps)
-    turn, end = 0, time.perf_counter() + seconds
-    while turn < 5 or time.perf_counter() < end:
-        for k, step in enumerate(steps):
-            began = time.perf_counter()
-            step()
-            best[k] = min(best[k], 1e3 * (time.perf_counter() - began))
-        turn += 1
-    return best
-
-
-def agree(steps: Sequence[Step]) -> None:
-    """Stop where the variants do not compute the same thing."""
-    (value, gradient), *others = [step() for step in steps]
+def agree(checks: Sequence[Check]) -> float:
+    """The loss that all variants compute; stops where they do not compute the same thing."""
+    (value, gradient), *others = [check() for check in checks]
     for other, other_gradient in others:
         torch.testing.assert_close(other, value, rtol=1e-10, atol=0.0)
         torch.testing.assert_close(other_gradient, gradient, rtol=1e-8, atol=1e-12)
+    return value
 
 
-def measure(case: Case, seconds: float) -> str:
-    """The case's line of the table."""
+def timer(step: Step, seconds: float) -> Callable[[], float]:
+    """Seconds of one step, as the mean over as many as fill a turn."""
+    step()
+    began = time.perf_counter()
+    step()
+    count = max(1, round(seconds / (time.perf_counter() - began)))
+
+    def turn() -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            step()
+        return (time.perf_counter() - began) / count
+
+    return turn
+
+
+def peer_timer(peer: common.Peer, seconds: float) -> Callable[[], float]:
+    """The same by a peer's own loop."""
+    peer.ask("1")
+    once = float(peer.ask("1")["seconds"])
+    count = max(1, round(seconds / once))
+    return lambda: float(peer.ask(str(count))["seconds"])
+
+
+def open_peers(
+    python: str | None, assembly: Assembly, case: Case, loss: float, threads: int, folder: Path
+) -> dict[str, common.Peer]:
+    """Those that start and compute the same loss; the others are named on the way."""
+    data = folder / "case.npz"
+    np.savez(data, points=assembly.draw(0, None)[0].points.numpy(), theta=assembly.initial_theta().numpy())
+    asked = {"kind": case.kind, "order": case.order, "nu": NU, "width": case.width, "depth": case.depth}
+    asked |= {"precision": "float64", "threads": threads, "data": str(data), "names": NAMES[: case.dimension]}
+    found = {}
+    for name, script in PEERS.items() if python else ():
+        peer, hello, why = common.open_peer(python, script, asked, threads)
+        if peer is None:
+            print(f"{name} left out of {case.label}: {why}\n", flush=True)
+            continue
+        torch.testing.assert_close(hello["loss"], loss, rtol=1e-9, atol=0.0)
+        if hello["threads"] != threads:
+            raise RuntimeError(f"{name} runs on {hello['threads']} threads, not {threads}")
+        found[name] = peer
+    return found
+
+
+def measure(
+    case: Case, asked: argparse.Namespace, python: str | None, threads: int
+) -> dict[str, list[float]]:
+    """Milliseconds of a step, by variant and round; the first key is the default engine."""
     assembly = assembly_of(case)
-    steps = [engine_step(assembly, name) for name in ENGINES] + [nested_step(assembly, case)]
-    agree(steps)
-    products, channels = products_step(assembly, case)
-    *engines, nested, bare = shortest([*steps, products], seconds)
-    cells = [f"{case.order}", f"{case.depth} x {case.width}", f"{case.points:,}", f"{channels}"]
-    cells += [f"{value:.2f}" for value in (*engines, nested, bare)]
-    cells += [f"{nested / engines[0]:.2f}", f"{engines[0] / bare:.2f}"]
-    return "| " + " | ".join(cells) + " |"
+    variants = {name: engine_step(a) for name, a in engines(assembly, asked.compile == "on").items()}
+    variants["nested"] = nested_step(assembly, case)
+    variants["torch.func"] = functional_step(assembly, case)
+    loss = agree([check for _, check in variants.values()])
+    turns = {name: timer(step, asked.turn) for name, (step, _) in variants.items()}
+    with TemporaryDirectory() as folder:
+        peers = open_peers(python, assembly, case, loss, threads, Path(folder))
+        try:
+            turns |= {name: peer_timer(peer, asked.turn) for name, peer in peers.items()}
+            turns["products"] = timer(products_step(assembly, case)[0], asked.turn)
+            times = common.interleaved(list(turns.values()), asked.rounds)
+        finally:
+            for peer in peers.values():
+                peer.close()
+    return {name: [1e3 * t for t in found] for name, found in zip(turns, times, strict=True)}
 
 
-def processor() -> str:
-    """The processor's name, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def middle_ratio(other: Sequence[float], mine: Sequence[float]) -> float:
+    """Median over rounds of one time over another."""
+    return statistics.median(a / b for a, b in zip(other, mine, strict=True))
+
+
+def line(case: Case, channels: int, times: dict[str, list[float]], columns: Sequence[str]) -> list[str]:
+    """The case's cells: median milliseconds, then how many times slower than the default engine."""
+    default = next(iter(times))
+    cells = [case.label, f"{case.depth} x {case.width}", f"{channels}"]
+    cells += [common.number(statistics.median(times[c]) if c in times else None) for c in columns]
+    others = [c for c in columns if c not in (default, "products")]
+    cells += [common.number(middle_ratio(times[c], times[default]) if c in times else None) for c in others]
+    return [*cells, f"{middle_ratio(times[default], times['products']):.1f}"]
+
+
+def draw(rows: Sequence[tuple[Case, dict[str, list[float]]]], folder: Path) -> None:
+    """Time by order and by dimension, one figure a network."""
+    for depth, width in dict.fromkeys((case.depth, case.width) for case, _ in rows):
+        for kind, axis in (("transport", "order"), ("laplacian", "dimension")):
+            mine = [(c, t) for c, t in rows if (c.depth, c.width, c.kind) == (depth, width, kind)]
+            lines = {
+                name: (
+                    [getattr(c, axis) for c, t in mine if name in t],
+                    [statistics.median(t[name]) for _, t in mine if name in t],
+                )
+                for name in dict.fromkeys(name for _, t in mine for name in t)
+            }
+            path = folder / f"engines-{kind}-{depth}x{width}.png"
+            title = f"One training step, {depth} x {width} tanh, {mine[0][0].points:,} points, float64"
+            common.curves(path, title, (axis, "milliseconds"), lines)
 
 
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print and write the tables."""
     parser = argparse.ArgumentParser(description="Time of a training step by derivative engine.")
-    parser.add_argument("--seconds", type=float, default=10.0, help="time for each line (default 10)")
-    seconds: float = parser.parse_args().seconds
+    parser.add_argument("--rounds", type=int, default=15, help="turns of every variant (default 15)")
+    parser.add_argument("--turn", type=float, default=0.2, help="seconds of a turn (default 0.2)")
+    parser.add_argument("--points", type=int, default=4096, help="interior points (default 4096)")
+    parser.add_argument("--peers-python", help=f"of the peers' environment (or {common.PEERS_VARIABLE})")
+    parser.add_argument("--compile", choices=("on", "off"), default="off", help="add compiled engines")
+    parser.add_argument("--out", type=Path, default=common.RESULTS, help="folder of the results")
+    parser.add_argument("--smoke", action="store_true", help="a few milliseconds of everything")
+    asked = parser.parse_args()
+    if asked.smoke:
+        asked.rounds, asked.turn, asked.points = 2, 0.005, 256
     threads = prepare_cpu()
-    names = list(ENGINES)
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}; {processor()}, {threads} threads; pinncli {pinncli.__version__}, "
-        f"torch {torch.__version__}, Python {platform.python_version()}; best time of a step in float64, in "
-        "milliseconds\n"
+    python = common.peers_python(asked.peers_python)
+    report = common.Report("Derivative engines", "engines", threads, asked.out)
+    peers = "" if python else " DeepXDE and PINA are left out: no `--peers-python`."
+    report.begin(
+        f"Milliseconds of a training step (value, gradient, Adam) at {asked.points:,} points in float64: "
+        f"median of {asked.rounds} rounds, in which the variants take turns; then how many times longer than "
+        f"the first engine the others take, and it than the bare matrix products.{peers}"
     )
-    head = ["order", "network", "points", "channels", *names, "nested autograd", "matrix products"]
-    head += [f"nested / {names[0]}", f"{names[0]} / products"]
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
-    for case in CASES:
-        print(measure(case, seconds), flush=True)
+    rows: list[tuple[Case, dict[str, list[float]]]] = []
+    for case in cases(asked.points, asked.smoke):
+        rows.append((case, measure(case, asked, python, threads)))
+        shown = ", ".join(f"{name} {statistics.median(times):.2f}" for name, times in rows[-1][1].items())
+        print(f"{case.label}, {case.depth} x {case.width}: {shown}", flush=True)
+    columns = [*dict.fromkeys(name for _, times in rows for name in times if name != "products"), "products"]
+    default = columns[0]
+    slower = [f"{c} / {default}" for c in columns if c not in (default, "products")]
+    head = ["case", "network", "channels", *columns, *slower, f"{default} / products"]
+    cells = [line(c, products_step(assembly_of(c), c)[1], times, columns) for c, times in rows]
+    report.add("\n" + common.table(head, cells))
+    report.write()
+    draw(rows, asked.out)
 
 
 if __name__ == "__main__":

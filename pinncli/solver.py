@@ -228,7 +228,7 @@ def _setup(
         return Piece(assembly, theta).relative_residual() if target is not None else None
 
     return Setup(
-        stages=_stages(choices),
+        stages=_stages(choices, settings.measure_every),
         objective=assembly.objective,
         draw=assembly.draw,
         error=error,
@@ -240,12 +240,22 @@ def _setup(
     )
 
 
+<<<<<<< HEAD
 def _stages(choices: Choices) -> list[Stage]:
     stages, redraw = [], choices.resample.every if choices.resample else 0
+=======
+def _stages(choices: Choices, measure_every: int | None) -> list[Stage]:
+    stages = []
+>>>>>>> h-bench
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
         kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
+<<<<<<< HEAD
+=======
+        measure = measure_every or measure
+        redraw = choices.resample.every if choices.resample else 0
+>>>>>>> h-bench
         stages.append(
             Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)
         )

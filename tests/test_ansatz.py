@@ -28,7 +28,6 @@ from pinncli.problem.terms import Formulation
 from pinncli.runs.store import Run
 from pinncli.solution import Solution
 from pinncli.solver import SolveOptions, load_solution
-from pinncli.solution import Solution
 from pinncli.solver import solve as solve_problem
 
 CPU = torch.device("cpu")

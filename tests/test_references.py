@@ -19,8 +19,15 @@ FILES = sorted(PROBLEMS.glob("*.toml"))
 NAMES = {
     *("heat1d", "wave1d", "burgers1d", "poisson2d", "allen_cahn", "kdv", "schrodinger", "kovasznay"),
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
+    *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
 }
-STORED = {"burgers1d": ("u",), "allen_cahn": ("u",), "kdv": ("u",), "schrodinger": ("h_real", "h_imag")}
+STORED = {
+    "burgers1d": ("u",),
+    "allen_cahn": ("u",),
+    "kdv": ("u",),
+    "kuramoto_sivashinsky": ("u",),
+    "schrodinger": ("h_real", "h_imag"),
+}
 
 
 @pytest.fixture
@@ -182,6 +189,46 @@ def test_kdv_conserves_mass_momentum_and_energy():
     assert np.abs(integral(u)).max() < 1e-12
     assert np.abs(integral(u**2) - 0.5).max() < 1e-10
     assert np.ptp(energy) < 1e-8
+
+
+# ---- Kuramoto-Sivashinsky
+
+
+def test_kuramoto_sivashinsky_again_with_fewer_modes(program):
+    etdrk4 = program("etdrk4")
+    _, t, u, _ = stored("kuramoto_sivashinsky")
+    assert difference(etdrk4.solve(etdrk4.kuramoto_sivashinsky(), 256, t, steps=10), u) < 2e-6
+
+
+def test_kuramoto_sivashinsky_begins_as_stated_and_balances_its_energy():
+    """The problem's interval is not that of the transform, which a wrong shift would show.
+
+    Multiplied by u and integrated: (u^2)'/2 = b (u_x)^2 - c (u_xx)^2 in the mean, b and c as in the file.
+    """
+    x, t, u, _ = stored("kuramoto_sivashinsky")
+    assert np.abs(u[:, 0] - np.cos(x) * (1 + np.sin(x))).max() < 1e-12
+    assert np.abs(integral(u)).max() < 1e-12
+    waves, coefficients = np.arange(129)[:, None], np.fft.rfft(u[:-1], axis=0)
+    first = np.fft.irfft(1j * waves * coefficients, 256, axis=0)
+    second = np.fft.irfft(-(waves**2) * coefficients, 256, axis=0)
+    balance = (100 / 16**2 * first**2 - 100 / 16**4 * second**2).mean(axis=0)
+    half = 0.5 * (u[:-1] ** 2).mean(axis=0)
+    h = t[1] - t[0]  # the change over two intervals, by Simpson's rule
+    assert np.allclose(
+        half[2:] - half[:-2], h / 3 * (balance[2:] + 4 * balance[1:-1] + balance[:-2]), atol=2e-5
+    )
+
+
+def test_kuramoto_sivashinsky_satisfies_its_equation():
+    """Spectral derivatives in x, fourth-order differences in t, which limit the agreement."""
+    _, t, u, _ = stored("kuramoto_sivashinsky")
+    u, h, waves = u[:-1], t[1] - t[0], np.arange(129)[:, None]
+    u_x, u_xx, u_xxxx = (
+        np.fft.irfft((1j * waves) ** n * np.fft.rfft(u, axis=0), 256, axis=0) for n in (1, 2, 4)
+    )
+    right = -100 / 16 * u * u_x - 100 / 16**2 * u_xx - 100 / 16**4 * u_xxxx
+    u_t = (u[:, :-4] - 8 * u[:, 1:-3] + 8 * u[:, 3:-1] - u[:, 4:]) / (12 * h)
+    assert difference(u_t, right[:, 2:-2]) < 5e-3
 
 
 # ---- Schrodinger

@@ -43,17 +43,25 @@ checkpoint_seconds = 1e-9
 OPTIONS = {"seed": 0, "device": "cpu", "precision": "float64"}
 
 
-def solved(folder: Path) -> tuple[list[StepRecord], Outcome]:
-    with Run.create(folder, "decay", TEXT, OPTIONS) as run:
+def solved(folder: Path, text: str = TEXT) -> tuple[list[StepRecord], Outcome]:
+    with Run.create(folder, "decay", text, OPTIONS) as run:
         records = []
         loop = solve(
-            formulate(load_text(TEXT, "decay", "decay.toml", folder)), SolveOptions(device="cpu"), run
+            formulate(load_text(text, "decay", "decay.toml", folder)), SolveOptions(device="cpu"), run
         )
         while True:
             try:
                 records.append(next(loop))
             except StopIteration as end:
                 return records, end.value
+
+
+def test_errors_are_measured_as_often_as_asked(tmp_path: Path) -> None:
+    by_default, _ = solved(tmp_path / "default")
+    assert [r.step for r in by_default if r.error is not None] == [1]
+    often, _ = solved(tmp_path / "often", TEXT + "measure_every = 2\n")
+    assert [r.step for r in often if r.error is not None] == [1, 2, 4, 6]
+    assert [r.value for r in often] == [r.value for r in by_default]  # to measure changes nothing
 
 
 def limit_blocks(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:

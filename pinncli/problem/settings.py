@@ -339,6 +339,8 @@ class TrainingSettings(Settings):
     balance: BalanceSettings | Literal["off"] = "off"
     attention: AttentionSettings | Literal["off"] = "off"
     causal: CausalSettings | Literal["off"] = "off"
+    measure_every: int | None = Field(default=None, ge=1)
+    """Steps between measurements of losses and error; by the optimiser where left out."""
     checkpoint_seconds: float = Field(default=300.0, gt=0)
 
     @property

@@ -63,6 +63,20 @@ def kdv(dispersion: float = 0.022**2) -> Equation:
     )
 
 
+def kuramoto_sivashinsky() -> Equation:
+    """u_t + (100/16) u u_x + (100/16^2) u_xx + (100/16^4) u_xxxx = 0 from cos(x) (1 + sin(x)) on [0, 2 pi].
+
+    L = (100/16^2) k^2 - (100/16^4) k^4: waves with |k| < 16 grow.
+    """
+    return Equation(
+        half=np.pi,
+        linear=lambda k: 100 / 16**2 * k**2 - 100 / 16**4 * k**4,
+        flux=lambda u: -100 / 16 * u**2 / 2,
+        factor=lambda k: 1j * k,
+        initial=lambda x: np.cos(x + np.pi) * (1 + np.sin(x + np.pi)),
+    )
+
+
 def schrodinger() -> Equation:
     """i h_t + h_xx/2 + |h|^2 h = 0 from 2 sech(x).
 

@@ -107,6 +107,25 @@ def kdv() -> Reference:
     )
 
 
+def kuramoto_sivashinsky() -> Reference:
+    """Fourier ETDRK4 on [-pi, pi], stored on [0, 2 pi], where the problem is stated."""
+    t = np.linspace(0, 0.5, 101)
+    equation = etdrk4.kuramoto_sivashinsky()
+    u = etdrk4.solve(equation, 512, t, 80)
+    return Reference(
+        title="Kuramoto-Sivashinsky equation, u_t + (100/16) u u_x + (100/16^2) u_xx + (100/16^4) u_xxxx "
+        "= 0, u(x, 0) = cos(x) (1 + sin(x)), periodic",
+        made_by="etdrk4.py: Fourier ETDRK4, 512 points, 8000 steps",
+        coordinates={"x": np.linspace(0, 2 * np.pi, INTERVALS + 1), "t": t},
+        values={"u": u},
+        refinements={
+            "twice the points": difference(etdrk4.solve(equation, 1024, t, 80), u),
+            "half the steps": difference(etdrk4.solve(equation, 512, t, 40), u),
+        },
+        checks={"mean": float(np.abs(u[:-1].mean(axis=0)).max())},
+    )
+
+
 def schrodinger() -> Reference:
     """Split-step Fourier."""
     t = np.linspace(0, np.pi / 2, 81)
@@ -131,6 +150,7 @@ REFERENCES: dict[str, Callable[[], Reference]] = {
     "burgers1d": burgers1d,
     "allen_cahn": allen_cahn,
     "kdv": kdv,
+    "kuramoto_sivashinsky": kuramoto_sivashinsky,
     "schrodinger": schrodinger,
 }
 
