@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pinncli.assembly import Assembly, assemble
+from pinncli.derivatives import Taylor
 from pinncli.device import choose_device, prepare_cpu
 from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
 from pinncli.optimisers import OPTIMISERS
@@ -100,17 +101,17 @@ def solve(
             else decided(network, tree)
         )
         choices = choose(formulation, timed=options.max_time is not None, decided=found)
-    tuning = time.monotonic() - began
-    assembly = assemble(formulation, choices, options.seed, place, dtype)
+    assembly, notice = _compiled(assemble(formulation, choices, options.seed, place, dtype))
+    prepared = time.monotonic() - began
     prepare = partial(_setup, choices=choices, options=options)
     setup = prepare(assembly)
     if tree is None:
-        state = replace(start(setup, assembly.initial_theta()), elapsed=tuning)
+        state = replace(start(setup, assembly.initial_theta()), elapsed=prepared)
     else:
         _check_length(run, assembly, tree)
         state = tree_to_state(tree, setup.stages, assembly.device)
         began -= state.elapsed  # a continued run counts the time of all its parts
-    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, choices.network)
+    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, choices.network, notice)
     status, state, assembly = yield from _train(prepare, assembly, state, keeper, stop)
     keeper.save(state)
     outcome = _conclude(assembly, choices, options, state, status, run, began)
@@ -177,6 +178,21 @@ def _tune(
         **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
     )
     return tune(network, Tuner(formulation, optimiser, options.seed, place, dtype, over))
+
+
+def _compiled(assembly: Assembly) -> tuple[Assembly, str]:
+    """With compiled kernels where the problem asks for them; where they fail as it was, and a warning."""
+    if assembly.formulation.problem.derivatives.compile == "off":
+        return assembly, ""
+    if not isinstance(assembly.engine, Taylor):
+        return assembly, "not compiled: only the engine taylor is"
+    candidate = replace(assembly, engine=replace(assembly.engine, compiled=True))
+    try:  # at the points of training, whose number decides on the threads of a kernel
+        candidate.objective(candidate.draw(0, None)).value_and_grad(candidate.initial_theta())
+    except (RuntimeError, OSError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return assembly, f"not compiled, continuing without: {reason}"
+    return candidate, ""
 
 
 def _setup(assembly: Assembly, choices: Choices, options: SolveOptions) -> Setup:
@@ -255,8 +271,9 @@ def _out_of_memory(error: Exception) -> bool:
 class _Keeper:
     """Records every step and saves now and then: by time, and when the stage changes."""
 
-    def __init__(self, run: Run, every: float, network: object) -> None:
+    def __init__(self, run: Run, every: float, network: object, notice: str) -> None:
         self._run = run
+        self._notice = notice
         self._network = decisions(network)
         self._every = every
         self._due = time.monotonic() + every
@@ -264,6 +281,9 @@ class _Keeper:
 
     def step(self, record: StepRecord, state: LoopState) -> StepRecord:
         """Append the record and save where it is time; the record says so where saving failed."""
+        if self._notice:
+            record = replace(record, event="; ".join(filter(None, (self._notice, record.event))))
+            self._notice = ""
         self._run.append(asdict(record))
         changed, self._stage = self._stage not in (-1, state.stage), state.stage
         if not changed and time.monotonic() < self._due:
