@@ -45,6 +45,7 @@ from pinncli.optimisers.first_order import Adam
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_text
+from pinncli.problem.settings import AdamSettings
 
 NU = 0.01
 NAMES = ("x", "y", "z", "p", "q", "r", "s", "v", "w", "o")
@@ -138,7 +139,8 @@ def engines(assembly: Assembly, compiled: bool) -> dict[str, Assembly]:
 def engine_step(assembly: Assembly) -> tuple[Step, Check]:
     """A step of the program's Adam by the assembly's engine."""
     objective, theta = assembly.objective(assembly.draw(0, None)), assembly.initial_theta()
-    adam = Adam(learning_rate=1e-6, beta1=0.9, beta2=0.999, epsilon=1e-8, decay_rate=1.0, decay_steps=1)
+    settings = AdamSettings(kind="adam", learning_rate=1e-6, decay_rate=1.0)
+    adam = Adam(**settings.model_dump(exclude={"kind"}))
     now = [(theta, adam.init(objective, theta))]
 
     def step() -> None:

@@ -60,7 +60,7 @@ def reference_points(name: str, path: Path) -> None:
     """Points and values of the reference, those at which pinncli measures during training."""
     formulation = formulate(load_problem(name))
     assembly = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
-    points, values = Solution(assembly, assembly.initial_theta()).error_points(ROUGH_ERRORS)
+    points, values = Solution.of(assembly, assembly.initial_theta()).error_points(ROUGH_ERRORS)
     np.savez(path, points=points, values=values["u"])
 
 

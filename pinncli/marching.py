@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pinncli.assembly import Assembly, assemble
+from pinncli.derivatives import Taylor
 from pinncli.piece import Piece, root_mean_square
 from pinncli.problem.defaults import Choices, FeatureNetwork, choose
 from pinncli.problem.legs import Leg
@@ -59,6 +60,7 @@ class Route:
     device: torch.device
     dtype: torch.dtype
     warm: bool
+    compiled: bool = False
 
     def choices(self, leg: Leg) -> Choices:
         """Those of its formulation; a curriculum limits the steps at all values but the last."""
@@ -73,7 +75,10 @@ class Route:
         """The leg on the device, begun from the last of the `earlier` windows."""
         handover = earlier[-1].ending() if earlier else None
         choices = self.choices(leg)
-        return assemble(leg.formulation, choices, self.seed, self.device, self.dtype, handover)
+        assembly = assemble(leg.formulation, choices, self.seed, self.device, self.dtype, handover)
+        if self.compiled and isinstance(assembly.engine, Taylor):
+            return replace(assembly, engine=replace(assembly.engine, compiled=True))
+        return assembly
 
     def pieces(self, thetas: Sequence[Tensor]) -> tuple[Piece, ...]:
         """The first windows with these thetas."""

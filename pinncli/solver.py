@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -31,11 +31,11 @@ from pinncli.marching import (
 )
 from pinncli.optimisers import OPTIMISERS
 from pinncli.piece import Piece
-from pinncli.problem.defaults import Choices, FeatureNetwork, choose, features_first
+from pinncli.preparation import compiled, described, with_features
+from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.legs import Leg, legs
 from pinncli.problem.loading import load_text
-from pinncli.problem.settings import LeastSquaresSettings
 from pinncli.problem.terms import Formulation
 from pinncli.problem.windows import until
 from pinncli.runs.store import Run
@@ -50,7 +50,7 @@ from pinncli.training import (
     start,
     train,
 )
-from pinncli.tuning import Tuner, accept, decided, decisions, tune
+from pinncli.tuning import decisions
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
 
@@ -69,9 +69,6 @@ PATIENCE: Mapping[str, tuple[int, float, int]] = {
 }
 """Per optimiser: a stage ends when the value fell by less than this fraction over so many steps,
 and losses and error are measured every so many steps."""
-
-TRIAL_TOLERANCE = 0.1
-"""Of the least squares by which frozen features are tried, for half of the time allowed at most."""
 
 MIN_BLOCK = 64
 SAVE_RETRY_SECONDS = 30.0
@@ -109,18 +106,20 @@ def solve(
     place = _place(options.device, options.precision)
     route = _route(formulation, options.seed, *place, timed=options.max_time is not None)
     until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
-    route = _decided(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
-    tuning = time.monotonic() - began
+    route = with_features(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
+    route, notice = compiled(route)
+    prepared = time.monotonic() - began
     if tree is None:
         assembly = route.assembly(route.legs[0], ())
         setup = _setup(assembly, route.legs[0], route.choices(route.legs[0]), options)
-        state = MarchState(replace(start(setup, assembly.initial_theta()), elapsed=tuning))
+        state = MarchState(replace(start(setup, assembly.initial_theta()), elapsed=prepared))
     else:
         stages = _stages(route.choices(route.legs[tree["march"]["leg"]]))
         state = tree_to_march(tree, stages, route.device)
         began -= state.loop.elapsed  # a continued run counts the time of all its parts
         _check_length(run, route.assembly(route.legs[0], ()), tree)
-    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, route.network)
+    notices = () if tree is not None else (described(route), notice)
+    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, route.network, notices)
     status, state, pieces = yield from _march(route, state, options, keeper, stop)
     keeper.save(state)
     solution = Solution(until(formulation, len(pieces) - 1), pieces)
@@ -153,7 +152,7 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     formulation = formulate(loaded)
     route = _route(formulation, seed, *_place(device, chosen))
-    route = _decided(route, tree)
+    route = with_features(route, tree)
     _check_length(run, route.assembly(route.legs[0], ()), tree)
     pieces = route.pieces([*(w.theta for w in finished_windows(tree, route.device)), tree["theta"]])
     return Solution(until(formulation, len(pieces) - 1), pieces)
@@ -164,27 +163,6 @@ def _route(
 ) -> Route:
     """The legs of a problem; what trials decide of frozen features is still open."""
     return Route(legs(formulation), None, timed, seed, place, dtype, formulation.problem.marching.warm)
-
-
-def _decided(route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bool] = lambda: False) -> Route:
-    """The route with frozen features, where some are asked for or good enough: those of the checkpoint, else
-    what trials on the first window make of them.
-    """
-    first = next(leg for leg in route.legs if leg.final).formulation
-    asked = choose(first).network
-    forced = isinstance(asked, FeatureNetwork)
-    network = asked if isinstance(asked, FeatureNetwork) else features_first(first)
-    if network is None or (len(route.legs) > 1 and not forced):
-        return route
-    if tree is not None:
-        return replace(route, network=decided(network, tree)) if "network" in tree else route
-    if not forced and route.dtype != torch.float64:
-        return route
-    optimiser = OPTIMISERS["lsq"](
-        **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
-    )
-    tuner = Tuner(first, optimiser, route.seed, route.device, route.dtype, over)
-    return replace(route, network=tune(network, tuner) if forced else accept(network, tuner))
 
 
 def _check_length(run: Run, assembly: Assembly, tree: dict[str, Any]) -> None:
@@ -240,22 +218,13 @@ def _setup(
     )
 
 
-<<<<<<< HEAD
-def _stages(choices: Choices) -> list[Stage]:
+def _stages(choices: Choices, measure_every: int | None = None) -> list[Stage]:
     stages, redraw = [], choices.resample.every if choices.resample else 0
-=======
-def _stages(choices: Choices, measure_every: int | None) -> list[Stage]:
-    stages = []
->>>>>>> h-bench
     for stage in choices.stages:
         settings = stage.optimiser.model_dump()
         kind = settings.pop("kind")
         patience, progress, measure = PATIENCE[kind]
-<<<<<<< HEAD
-=======
         measure = measure_every or measure
-        redraw = choices.resample.every if choices.resample else 0
->>>>>>> h-bench
         stages.append(
             Stage(OPTIMISERS[kind](**settings), kind, stage.steps, redraw, patience, progress, measure)
         )
@@ -343,8 +312,9 @@ def _out_of_memory(error: Exception) -> bool:
 class _Keeper:
     """Records every step and saves now and then: by time, and when stage or leg change."""
 
-    def __init__(self, run: Run, every: float, network: object) -> None:
+    def __init__(self, run: Run, every: float, network: object, notices: Sequence[str]) -> None:
         self._run = run
+        self._notices = notices
         self._network = decisions(network)
         self._every = every
         self._due = time.monotonic() + every
@@ -352,6 +322,8 @@ class _Keeper:
 
     def step(self, record: StepRecord, state: MarchState) -> StepRecord:
         """Append the record and save where it is time; the record says so where saving failed."""
+        record = replace(record, event="; ".join(filter(None, (*self._notices, record.event))))
+        self._notices = ()
         self._run.append(asdict(record))
         place = state.leg, state.loop.stage
         changed, self._place = self._place not in (None, place), place

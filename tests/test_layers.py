@@ -40,6 +40,7 @@ LAYERS = {
     "assembly": 9,
     "handover": 9,
     "marching": 9,
+    "preparation": 9,
     "piece": 9,
     "tuning": 9,
     "solution": 9,

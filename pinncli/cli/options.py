@@ -16,6 +16,13 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
 
 
+class Compile(StrEnum):
+    """Whether activations are compiled."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class Resume(StrEnum):
     """What to do with a run directory that already holds this run."""
 
@@ -101,6 +108,14 @@ Target = Annotated[
 Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", envvar="PINNCLI_QUIET", help="No progress, no warnings: only the result."),
+]
+CompileChoice = Annotated[
+    Compile | None,
+    typer.Option(
+        "--compile",
+        envvar="PINNCLI_COMPILE",
+        help="Compile the derivative engine's activations (needs a C++ compiler): derivatives.compile.",
+    ),
 ]
 AllowLarge = Annotated[bool, typer.Option("--allow-large", help="Solve however much memory it takes.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and print the plan; solve nothing.")]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pinncli.derivatives.compiled import affine_backward, affine_forward
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex, unit
@@ -32,17 +33,21 @@ class AffineJet:
     value: Tensor
     slopes: Tensor
     index: JetIndex
+    compiled: bool = False
 
     @classmethod
-    def coordinates(cls, points: Tensor, index: JetIndex) -> AffineJet:
+    def coordinates(cls, points: Tensor, index: JetIndex, *, compiled: bool = False) -> AffineJet:
         """The coordinates themselves at `points` (n, d)."""
         slopes = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
-        return cls(points.t().contiguous(), slopes, index)
+        return cls(points.t().contiguous(), slopes, index, compiled)
 
     @property
     def shape(self) -> torch.Size:
         """Shape of the value, as a plain tensor in this jet's place would have it."""
         return torch.Size((self.value.shape[1], self.value.shape[0]))
+
+    def _like(self, value: Tensor, slopes: Tensor) -> AffineJet:
+        return AffineJet(value, slopes, self.index, self.compiled)
 
     def dense(self) -> Jet:
         """The same with every channel written out."""
@@ -53,7 +58,7 @@ class AffineJet:
             k = self.index.position.get(unit(self.index.dimension, axis))
             if k is not None:
                 rows[k] = self.slopes[:, axis : axis + 1].expand(w, n)
-        return Jet(torch.stack(rows), self.index)
+        return Jet(torch.stack(rows), self.index, compiled=self.compiled)
 
     @classmethod
     def __torch_function__(
@@ -70,15 +75,15 @@ class AffineJet:
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, AffineJet):
-            return AffineJet(self.value + other.value, self.slopes + other.slopes, self.index)
+            return self._like(self.value + other.value, self.slopes + other.slopes)
         if isinstance(other, Jet):
             return self.dense() + other
-        return AffineJet(self.value + _per_feature(other), self.slopes, self.index)
+        return self._like(self.value + _per_feature(other), self.slopes)
 
     __radd__ = __add__
 
     def __neg__(self) -> AffineJet:
-        return AffineJet(-self.value, -self.slopes, self.index)
+        return self._like(-self.value, -self.slopes)
 
     def __sub__(self, other: Any) -> Any:
         return self + (-other)
@@ -90,7 +95,7 @@ class AffineJet:
         if isinstance(other, AffineJet | Jet):
             return self.dense() * _dense(other)
         factor = _per_feature(other)
-        return AffineJet(self.value * factor, self.slopes * factor, self.index)
+        return self._like(self.value * factor, self.slopes * factor)
 
     __rmul__ = __mul__
 
@@ -99,7 +104,7 @@ class AffineJet:
         feature = key[-1] if isinstance(key, tuple) else key
         if isinstance(feature, int):
             raise TypeError("take a feature of a jet as a slice: its features stay an axis")
-        return AffineJet(self.value[feature], self.slopes[feature], self.index)
+        return self._like(self.value[feature], self.slopes[feature])
 
 
 def _dense(value: Any) -> Any:
@@ -115,20 +120,22 @@ def _per_feature(constant: Tensor | float) -> Tensor | float:
 def _cat(jets: Sequence[AffineJet], dim: int = 0) -> AffineJet:
     if dim not in (1, -1):
         raise ValueError("jets are joined along features: dim=1 or dim=-1")
-    return AffineJet(torch.cat([j.value for j in jets]), torch.cat([j.slopes for j in jets]), jets[0].index)
+    return jets[0]._like(torch.cat([j.value for j in jets]), torch.cat([j.slopes for j in jets]))
 
 
 def _linear(jet: AffineJet, weight: Tensor, bias: Tensor | None = None) -> AffineJet:
     value = weight @ jet.value if bias is None else torch.addmm(bias.unsqueeze(1), weight, jet.value)
-    return AffineJet(value, weight @ jet.slopes, jet.index)
+    return jet._like(value, weight @ jet.slopes)
 
 
 def _elementwise(name: str) -> Callable[..., Jet]:
     def rule(jet: AffineJet, **options: Any) -> Jet:
         if any(value not in (False, "none") for value in options.values()):
             raise ValueError(f"{name} of a jet takes no options, not {options}")
-        channels = _ComposeAffine.apply(jet.value, jet.slopes, name, jet.index)  # type: ignore[no-untyped-call]
-        return Jet(channels, jet.index)
+        channels = _ComposeAffine.apply(  # type: ignore[no-untyped-call]
+            jet.value, jet.slopes, name, jet.index, jet.compiled
+        )
+        return Jet(channels, jet.index, compiled=jet.compiled)
 
     return rule
 
@@ -137,7 +144,17 @@ class _ComposeAffine(torch.autograd.Function):
     """Value (w, n) and slopes (w, d) of h -> channels (S, w, n) of f(h); backward is its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex) -> Tensor:
+    def forward(
+        ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex, compiled: bool
+    ) -> Tensor:
+        ctx.name, ctx.index, ctx.compiled = name, index, compiled
+        if compiled:
+            orders, factors = _stacked(slopes, index)
+            channels: Tensor = affine_forward(name, index, orders)(
+                value.detach().contiguous(), factors.detach()
+            )
+            ctx.save_for_backward(value, slopes, channels[0])
+            return channels
         f = ELEMENTWISE[name](value, index.order)
         out = value.new_empty((index.size, *value.shape))
         out[0] = f[0]
@@ -145,14 +162,20 @@ class _ComposeAffine(torch.autograd.Function):
             if k:
                 torch.mul(f[order], factor.unsqueeze(1), out=out[k])
         ctx.save_for_backward(value, slopes, f[0])
-        ctx.name, ctx.index = name, index
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         value, slopes, first = ctx.saved_tensors
         index: JetIndex = ctx.index
+        if ctx.compiled:
+            orders, factors = _stacked(slopes, index)
+            kernel = affine_backward(ctx.name, index, orders)
+            to_value, to_factors = kernel(
+                grad.contiguous(), value.detach().contiguous(), first.detach(), factors.detach()
+            )
+            return to_value, _to_slopes(to_factors, slopes, index), None, None, None
         order = index.order + 1
         f = (
             FROM_VALUE[ctx.name](first, order)
@@ -167,7 +190,22 @@ class _ComposeAffine(torch.autograd.Function):
                 along = torch.linalg.vecdot(grad[k], f[order])
                 for axis, slope in _factor_derivatives(slopes, index, k):
                     to_slopes[:, axis].addcmul_(along, slope)
-        return to_value, to_slopes, None, None
+        return to_value, to_slopes, None, None, None
+
+
+def _stacked(slopes: Tensor, index: JetIndex) -> tuple[tuple[int, ...], Tensor]:
+    """Per channel, the order of f's derivative, and the factors (S, w) together."""
+    found = _factors(slopes, index)
+    return tuple(order for order, _ in found), torch.stack([factor for _, factor in found])
+
+
+def _to_slopes(to_factors: Tensor, slopes: Tensor, index: JetIndex) -> Tensor:
+    """Cotangents (w, d) of the slopes from those (S, w) of the factors."""
+    result = torch.zeros_like(slopes)
+    for k in range(1, index.size):
+        for axis, slope in _factor_derivatives(slopes, index, k):
+            result[:, axis].addcmul_(to_factors[k], slope)
+    return result
 
 
 def _factors(slopes: Tensor, index: JetIndex) -> list[tuple[int, Tensor]]:

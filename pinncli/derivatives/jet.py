@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pinncli.derivatives.compiled import compose_backward, compose_forward
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet_index import JetIndex, Monomial, unit
 
@@ -68,10 +69,18 @@ class Jet:
     index: JetIndex
     fused: bool = True
     tape: Tape | None = None
+    compiled: bool = False
+    """Whether the activations, where fused, run as compiled kernels."""
 
     @classmethod
     def coordinates(
-        cls, points: Tensor, index: JetIndex, *, fused: bool = True, tape: Tape | None = None
+        cls,
+        points: Tensor,
+        index: JetIndex,
+        *,
+        fused: bool = True,
+        tape: Tape | None = None,
+        compiled: bool = False,
     ) -> Jet:
         """The jet of the identity at `points` (n, d): value x, d x_i / d x_i = 1, all else zero."""
         channels = points.new_zeros((index.size, points.shape[1], points.shape[0]))
@@ -80,7 +89,7 @@ class Jet:
             k = index.position.get(unit(index.dimension, axis))
             if k is not None:
                 channels[k, axis] = 1.0
-        return cls(channels, index, fused, tape)
+        return cls(channels, index, fused, tape, compiled)
 
     @property
     def shape(self) -> torch.Size:
@@ -88,7 +97,7 @@ class Jet:
         return torch.Size((self.channels.shape[2], self.channels.shape[1]))
 
     def _like(self, channels: Tensor) -> Jet:
-        return Jet(channels, self.index, self.fused, self.tape)
+        return Jet(channels, self.index, self.fused, self.tape, self.compiled)
 
     @classmethod
     def __torch_function__(
@@ -198,7 +207,8 @@ def _elementwise(name: str) -> Callable[..., Jet]:
         if any(value not in (False, "none") for value in options.values()):
             raise ValueError(f"{name} of a jet takes no options, not {options}")
         if jet.fused:
-            return jet._like(_Compose.apply(jet.channels, name, jet.index))  # type: ignore[no-untyped-call]
+            channels = _Compose.apply(jet.channels, name, jet.index, jet.compiled)  # type: ignore[no-untyped-call]
+            return jet._like(channels)
         return jet._like(_compose_plain(jet.channels, name, jet.index))
 
     return rule
@@ -262,7 +272,12 @@ class _Compose(torch.autograd.Function):
     """channels of h (S, w, n) -> channels of f(h), by `JetIndex.composition`; backward is its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, name: str, index: JetIndex) -> Tensor:
+    def forward(ctx: Any, h: Tensor, name: str, index: JetIndex, compiled: bool) -> Tensor:
+        ctx.name, ctx.index, ctx.compiled = name, index, compiled
+        if compiled:
+            out: Tensor = compose_forward(name, index)(h.detach().contiguous())
+            ctx.save_for_backward(h, out)
+            return out
         f = ELEMENTWISE[name](h[0], index.order)
         out = torch.empty_like(h)
         out[0] = f[0]
@@ -272,14 +287,16 @@ class _Compose(torch.autograd.Function):
             for k, monomials in rule:
                 out[alpha].addcmul_(_sum(monomials, h), f[k])
         ctx.save_for_backward(h, out)
-        ctx.name, ctx.index = name, index
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         h, out = ctx.saved_tensors
         index: JetIndex = ctx.index
+        if ctx.compiled:
+            kernel = compose_backward(ctx.name, index)
+            return kernel(grad.contiguous(), h.detach().contiguous(), out[0].detach()), None, None, None
         order = index.order + 1
         f = (
             FROM_VALUE[ctx.name](out[0], order)
@@ -301,7 +318,7 @@ class _Compose(torch.autograd.Function):
                         result[channel].addcmul_(
                             weighted, _rest(monomial, channel, h), value=monomial.coefficient * power
                         )
-        return result, None, None
+        return result, None, None, None
 
 
 def _sum(monomials: Sequence[Monomial], h: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class Taylor:
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
     fused: bool = True
+    compiled: bool = False
+    """Whether activations run as compiled kernels (`pinncli.derivatives.compiled`)."""
 
     @property
     def records(self) -> bool:
@@ -63,10 +65,11 @@ class Taylor:
     ) -> dict[Partial, Tensor]:
         index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
         if self.fused and tape is None:
-            jet = network(theta, AffineJet.coordinates(points, index))
+            jet = network(theta, AffineJet.coordinates(points, index, compiled=self.compiled))
             jet = jet.dense() if isinstance(jet, AffineJet) else jet
         else:  # every channel of every layer, for the tape or to be differentiated again
-            jet = network(theta, Jet.coordinates(points, index, fused=self.fused, tape=tape))
+            start = Jet.coordinates(points, index, fused=self.fused, tape=tape, compiled=self.compiled)
+            jet = network(theta, start)
         return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
 
 

@@ -15,6 +15,7 @@ from pinncli.cli.commands.plot import print_pictures
 from pinncli.cli.commands.problems import is_refused
 from pinncli.cli.options import (
     AllowLarge,
+    CompileChoice,
     Device,
     DryRun,
     Force,
@@ -61,6 +62,7 @@ def solve(
     settings: Settings = None,
     max_time: MaxTime = None,
     target: Target = None,
+    compile_: CompileChoice = None,
     allow_large: AllowLarge = False,
     strict: Strict = False,
     json: Json = False,
@@ -70,8 +72,9 @@ def solve(
     """Solve a problem and leave a run directory. The same command continues an unfinished run."""
     seconds = None if max_time is None else parse_time(max_time, "--max-time")
     check_positive(target, "--target")
+    chosen = [*(settings or ()), *([] if compile_ is None else [f'derivatives.compile="{compile_.value}"'])]
     with stop_requests(announce=not quiet) as stop:
-        loaded, report, formulation = _checked(problem, settings or (), allow_large, strict, quiet)
+        loaded, report, formulation = _checked(problem, chosen, allow_large, strict, quiet)
         if dry_run:
             _print_plan(loaded, report, json)
             return
