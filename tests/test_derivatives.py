@@ -30,6 +30,7 @@ SYMBOLIC: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
     "sin": sympy.sin,
     "cos": sympy.cos,
     "exp": sympy.exp,
+    "reciprocal": lambda h: 1 / h,
     "gelu": lambda h: h * (1 + sympy.erf(h / sympy.sqrt(2))) / 2,
     "silu": lambda h: h * (1 + sympy.tanh(h / 2)) / 2,
 }
@@ -85,7 +86,7 @@ def close(a: Tensor, b: Tensor, tolerance: float = 1e-11) -> bool:
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_elementwise_derivatives_are_sympys_to_order_8(name: str) -> None:
-    places = [-2.3, -0.7, 0.0, 0.4, 1.9]
+    places = [-2.3, -0.7, 0.4, 1.9] + ([] if name == "reciprocal" else [0.0])
     found = ELEMENTWISE[name](torch.tensor(places, dtype=torch.float64), 8)
     assert len(found) == 9
     for order, values in enumerate(found):

@@ -77,15 +77,16 @@ def test_theta_is_the_output_layer_and_starts_at_zero() -> None:
     assert network(dtype=torch.float32)(theta_of(net).float(), points_of(4).float()).dtype == torch.float32
 
 
-def test_windows_add_up_to_one_and_their_derivatives_to_zero() -> None:
+@pytest.mark.parametrize("patches", [(2, 1, 3), (1, 6, 1), (3, 2, 1)])
+def test_windows_add_up_to_one_and_their_derivatives_to_zero(patches: tuple[int, ...]) -> None:
     """With one feature per patch that is constant, theta of ones sums the windows."""
-    net = network(width=6, scale=0.0, activation="silu", outputs=1)
+    net = network(patches, width=6, scale=0.0, activation="silu", outputs=1)
     flat = RandomFeatures(
         FEATURES, 1, "silu", net.weight, torch.full_like(net.bias, 2.0), net.windows
     )  # every feature is silu(2)
     height = float(torch.nn.functional.silu(torch.tensor(2.0, dtype=torch.float64)))
     theta = torch.cat([torch.full((6,), 1.0 / height, dtype=torch.float64), torch.zeros(1).double()])
-    wanted = [Partial("u", index) for index in ((0, 0, 0), (1, 0, 0), (0, 0, 2), (2, 0, 2))]
+    wanted = [Partial("u", index) for index in ((0, 0, 0), (1, 0, 0), (0, 3, 0), (2, 0, 2))]
     values = Taylor(("u",), (0,)).partials(flat, theta, points_of(50), wanted)
     assert float((values[wanted[0]] - 1.0).abs().max()) < 1e-14
     assert all(float(values[p].abs().max()) < 1e-10 for p in wanted[1:])

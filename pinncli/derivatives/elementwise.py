@@ -139,6 +139,15 @@ def exp_derivatives(h: Tensor, order: int) -> list[Tensor]:
     return [torch.exp(h)] * (order + 1)
 
 
+def reciprocal_derivatives(h: Tensor, order: int) -> list[Tensor]:
+    """1/h and its derivatives (-1)^k k!/h^(k+1), shapes of `h`."""
+    first = torch.reciprocal(h)
+    found = [first]
+    for k in range(1, order + 1):
+        found.append(found[-1] * first * -k)
+    return found
+
+
 Derivatives = Callable[[Tensor, int], list[Tensor]]
 
 ELEMENTWISE: dict[str, Derivatives] = {
@@ -148,6 +157,7 @@ ELEMENTWISE: dict[str, Derivatives] = {
     "gelu": gelu_derivatives,
     "silu": silu_derivatives,
     "exp": exp_derivatives,
+    "reciprocal": reciprocal_derivatives,
 }
 
 FROM_VALUE: dict[str, Derivatives] = {"tanh": tanh_from_value}

@@ -375,6 +375,7 @@ RULES: dict[Callable[..., Any], Callable[..., Jet]] = {
     torch.sin: _elementwise("sin"),
     torch.cos: _elementwise("cos"),
     torch.exp: _elementwise("exp"),
+    torch.reciprocal: _elementwise("reciprocal"),
     functional.gelu: _elementwise("gelu"),
     functional.silu: _elementwise("silu"),
 }

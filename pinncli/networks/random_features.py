@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -24,58 +24,25 @@ SHARPNESS = 2.0
 """Slope of a window at its edge, on patches of length 2."""
 
 
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """The windows of one coordinate: `constants` + `differences` tanh(`slopes` z + `shifts`)."""
+class Cut(Protocol):
+    """Overlapping pieces of one coordinate: smooth functions that add up to one everywhere."""
 
-    columns: tuple[int, ...]
-    """Inputs z (c,) that the coordinate has."""
-    slopes: Tensor
-    """(edges, c)"""
-    shifts: Tensor
-    """(edges,)"""
-    differences: Tensor
-    """(windows, edges)"""
-    constants: Tensor
-    """(windows,)"""
-    chosen: tuple[int, ...]
-    """The window of every feature (width,)."""
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """The same elsewhere."""
+        ...
 
-
-def cut_interval(column: int, count: int, chosen: Sequence[int]) -> Cut:
-    """`count` windows along an input in [-1, 1]."""
-    j = torch.arange(1, count, dtype=torch.float64)
-    differences, constants = _zeros(count, count - 1), _zeros(count)
-    differences.diagonal().fill_(-0.5)
-    differences.diagonal(-1).fill_(0.5)
-    constants[[0, -1]] = 0.5
-    slopes = torch.full((count - 1, 1), SHARPNESS * count, dtype=torch.float64)
-    return Cut((column,), slopes, SHARPNESS * (count - 2.0 * j), differences, constants, tuple(chosen))
-
-
-def cut_circle(columns: tuple[int, int], count: int, chosen: Sequence[int]) -> Cut:
-    """`count` windows along an angle whose cosine and sine are the inputs."""
-    centres = _centres(count)
-    steep = SHARPNESS * count / (math.pi * math.sin(math.pi / count))
-    slopes = steep * torch.stack([centres.cos(), centres.sin()], dim=1)
-    shifts = torch.full((count,), -steep * math.cos(math.pi / count), dtype=torch.float64)
-    half = torch.full((count,), 0.5, dtype=torch.float64)
-    return Cut(columns, slopes, shifts, torch.diag(half), half, tuple(chosen))
+    def __call__(self, inputs: Any) -> Any:
+        """Every window (n, count) at `inputs` (n, k), a tensor or a jet."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
-    """Smooth functions of the inputs, one per patch, with overlaps.
+class IntervalCut:
+    """An input s in [-1, 1] cut at e_1 < ... < e_{k-1} has the k windows
 
-    A coordinate s in [-1, 1] cut at e_1 < ... < e_{k-1} has k windows that add up to one,
+        (tanh_j - tanh_{j+1}) / 2,    tanh_j = tanh(SHARPNESS k (s - e_j)),
 
-        (1 + tanh_j - 1 - tanh_{j+1}) / 2,    tanh_j = tanh(SHARPNESS k (s - e_j)),
-
-    with 1 for tanh_0 and -1 for tanh_k. A periodic one, an angle a, has bumps about c_j = 2 pi (j - 1/2)/k,
-
-        (1 + tanh(A (cos(a - c_j) - cos(pi/k)))) / 2,    A = SHARPNESS k / (pi sin(pi/k)),
-
-    as steep at their edges. A patch is a product of windows, one per coordinate that is cut.
+    with 1 for tanh_0 and -1 for tanh_k.
     """
 
     slopes: Tensor
@@ -86,42 +53,89 @@ class Windows:
     """(windows, edges)"""
     constants: Tensor
     """(windows,)"""
-    factors: tuple[tuple[int, ...], ...]
-    """Per coordinate that is cut, the window of every feature (width,)."""
 
     @classmethod
-    def of(cls, cuts: Sequence[Cut], inputs: int) -> Windows:
-        """The windows of all `cuts`, functions of `inputs` numbers."""
-        edges = sum(len(cut.slopes) for cut in cuts)
-        windows = sum(len(cut.constants) for cut in cuts)
-        slopes, shifts = _zeros(edges, inputs), _zeros(edges)
-        differences, constants = _zeros(windows, edges), _zeros(windows)
-        factors, edge, window = [], 0, 0
-        for cut in cuts:
-            here = slice(edge, edge + len(cut.slopes))
-            mine = slice(window, window + len(cut.constants))
-            slopes[here, list(cut.columns)] = cut.slopes
-            shifts[here] = cut.shifts
-            differences[mine, here] = cut.differences
-            constants[mine] = cut.constants
-            factors.append(tuple(window + j for j in cut.chosen))
-            edge, window = here.stop, mine.stop
-        return cls(slopes, shifts, differences, constants, tuple(factors))
+    def of(cls, column: int, count: int, inputs: int) -> IntervalCut:
+        """`count` windows along one of `inputs` columns."""
+        j = torch.arange(1, count, dtype=torch.float64)
+        slopes, differences, constants = _zeros(count - 1, inputs), _zeros(count, count - 1), _zeros(count)
+        slopes[:, column] = SHARPNESS * count
+        differences.diagonal().fill_(-0.5)
+        differences.diagonal(-1).fill_(0.5)
+        constants[[0, -1]] = 0.5
+        return cls(slopes, SHARPNESS * (count - 2.0 * j), differences, constants)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> IntervalCut:
+        """The same elsewhere."""
+        slopes, shifts = self.slopes.to(device, dtype), self.shifts.to(device, dtype)
+        return IntervalCut(
+            slopes, shifts, self.differences.to(device, dtype), self.constants.to(device, dtype)
+        )
+
+    def __call__(self, inputs: Any) -> Any:
+        """Every window (n, count)."""
+        edges = torch.tanh(functional.linear(inputs, self.slopes, self.shifts))
+        return functional.linear(edges, self.differences, self.constants)
+
+
+@dataclass(frozen=True, eq=False)
+class CircleCut:
+    """An angle a cut into k pieces about c_j = 2 pi (j - 1/2)/k has the windows
+
+        b_j / sum_i b_i,    b_j = exp(A (cos(a - c_j) - 1)),    A = SHARPNESS k / (pi sin(pi/k)),
+
+    which near the end of a piece are those of an interval.
+    """
+
+    slopes: Tensor
+    """(windows, inputs)"""
+    shifts: Tensor
+    """(windows,)"""
+    ones: Tensor
+    """(windows, windows)"""
+
+    @classmethod
+    def of(cls, column: int, count: int, inputs: int) -> CircleCut:
+        """`count` windows along the angle whose cosine and sine are the inputs from `column` on."""
+        centres, slopes = _centres(count), _zeros(count, inputs)
+        steep = SHARPNESS * count / (math.pi * math.sin(math.pi / count))
+        slopes[:, column], slopes[:, column + 1] = steep * centres.cos(), steep * centres.sin()
+        return cls(slopes, torch.full_like(centres, -steep), torch.ones((count, count), dtype=torch.float64))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> CircleCut:
+        """The same elsewhere."""
+        slopes, shifts = self.slopes.to(device, dtype), self.shifts.to(device, dtype)
+        return CircleCut(slopes, shifts, self.ones.to(device, dtype))
+
+    def __call__(self, inputs: Any) -> Any:
+        """Every window (n, count)."""
+        bumps = torch.exp(functional.linear(inputs, self.slopes, self.shifts))
+        return bumps * torch.reciprocal(functional.linear(bumps, self.ones))
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Smooth functions of the inputs, one per patch, that add up to one everywhere.
+
+    A patch is a product of pieces, one per coordinate that is cut.
+    """
+
+    cuts: tuple[Cut, ...]
+    chosen: tuple[tuple[int, ...], ...]
+    """Per cut, the piece of every feature (width,)."""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Windows:
         """The same windows elsewhere."""
-        slopes, shifts = self.slopes.to(device, dtype), self.shifts.to(device, dtype)
-        differences, constants = self.differences.to(device, dtype), self.constants.to(device, dtype)
-        return Windows(slopes, shifts, differences, constants, self.factors)
+        return Windows(tuple(cut.to(device, dtype) for cut in self.cuts), self.chosen)
 
     def __call__(self, inputs: Any) -> Any:
         """The window of every feature (n, width) at `inputs` (n, k), a tensor or a jet."""
-        edges = torch.tanh(functional.linear(inputs, self.slopes, self.shifts))
-        windows = functional.linear(edges, self.differences, self.constants)
-        result = windows[:, self.factors[0]]
-        for factor in self.factors[1:]:
-            result = result * windows[:, factor]
-        return result
+        first, *others = (
+            cut(inputs)[:, list(where)] for cut, where in zip(self.cuts, self.chosen, strict=True)
+        )
+        for other in others:
+            first = first * other
+        return first
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,19 +181,21 @@ class RandomFeatures:
         weight, bias = drawn[:, :-1].contiguous(), drawn[:, -1].clone()
         cells = list(product(*map(range, patches)))
         lives = torch.tensor(cells)[torch.arange(width) % len(cells)]
-        cuts = []
+        cuts: list[Cut] = []
+        chosen = []
         for axis, (count, where) in enumerate(zip(patches, lives.unbind(1), strict=True)):
             if count > 1:
                 start = features.starts[axis]
                 if features.periodic[axis]:
                     end = start + 2 * features.harmonics
                     _turn(weight[:, start:end], count, where)
-                    cuts.append(cut_circle((start, start + 1), count, where.tolist()))
+                    cuts.append(CircleCut.of(start, count, features.count))
                 else:
                     weight[:, start] *= count
                     bias -= weight[:, start] * ((2.0 * where + 1.0) / count - 1.0)
-                    cuts.append(cut_interval(start, count, where.tolist()))
-        windows = Windows.of(cuts, features.count) if cuts else None
+                    cuts.append(IntervalCut.of(start, count, features.count))
+                chosen.append(tuple(where.tolist()))
+        windows = Windows(tuple(cuts), tuple(chosen)) if cuts else None
         placed = windows.to(device, dtype) if windows else None
         return cls(features, outputs, activation, weight.to(device, dtype), bias.to(device, dtype), placed)
 
