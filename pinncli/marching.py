@@ -56,6 +56,8 @@ class Route:
     legs: tuple[Leg, ...]
     network: FeatureNetwork | None
     timed: bool
+    allowed: float | None
+    """Seconds for which the march was begun, for all windows together."""
     seed: int
     device: torch.device
     dtype: torch.dtype
@@ -64,7 +66,9 @@ class Route:
 
     def choices(self, leg: Leg) -> Choices:
         """Those of its formulation; a curriculum limits the steps at all values but the last."""
-        chosen = choose(leg.formulation, timed=self.timed, decided=self.network)
+        windows = sum(1 for each in self.legs if each.final)
+        allowed = None if self.allowed is None else self.allowed / windows
+        chosen = choose(leg.formulation, timed=self.timed, allowed=allowed, decided=self.network)
         if leg.steps is None:
             return chosen
         most = leg.steps

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pinncli.assembly import Assembly, adaptation
 from pinncli.device import choose_device, prepare_cpu
-from pinncli.errors import CorruptError, MemoryLimitError, OutputError, StorageError, UsageError
+from pinncli.errors import CorruptError, MemoryLimitError, UsageError
 from pinncli.marching import (
     MarchState,
     Route,
@@ -25,7 +25,6 @@ from pinncli.marching import (
     finish,
     finished_windows,
     limits,
-    march_to_tree,
     overall,
     tree_to_march,
 )
@@ -38,6 +37,7 @@ from pinncli.problem.legs import Leg, legs
 from pinncli.problem.loading import load_text
 from pinncli.problem.terms import Formulation
 from pinncli.problem.windows import until
+from pinncli.recorder import Recorder
 from pinncli.runs.store import Run
 from pinncli.solution import ROUGH_ERRORS, Solution
 from pinncli.summary import summarise
@@ -71,7 +71,6 @@ PATIENCE: Mapping[str, tuple[int, float, int]] = {
 and losses and error are measured every so many steps."""
 
 MIN_BLOCK = 64
-SAVE_RETRY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def solve(
     prepare_cpu()
     tree = run.load_checkpoint()
     place = _place(options.device, options.precision)
-    route = _route(formulation, options.seed, *place, timed=options.max_time is not None)
+    allowed = options.max_time if tree is None else _allowed(tree)
+    route = _route(formulation, options.seed, *place, allowed, timed=options.max_time is not None)
     until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
     route = with_features(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
     route, notice = compiled(route)
@@ -119,7 +119,8 @@ def solve(
         began -= state.loop.elapsed  # a continued run counts the time of all its parts
         _check_length(run, route.assembly(route.legs[0], ()), tree)
     notices = () if tree is not None else (described(route), notice)
-    keeper = _Keeper(run, formulation.problem.training.checkpoint_seconds, route.network, notices)
+    kept: dict[str, Any] = {"allowed": allowed or 0.0} | decisions(route.network)
+    keeper = Recorder(run, formulation.problem.training.checkpoint_seconds, kept, notices)
     status, state, pieces = yield from _march(route, state, options, keeper, stop)
     keeper.save(state)
     solution = Solution(until(formulation, len(pieces) - 1), pieces)
@@ -151,7 +152,7 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
     if tree is None:
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     formulation = formulate(loaded)
-    route = _route(formulation, seed, *_place(device, chosen))
+    route = _route(formulation, seed, *_place(device, chosen), _allowed(tree))
     route = with_features(route, tree)
     _check_length(run, route.assembly(route.legs[0], ()), tree)
     pieces = route.pieces([*(w.theta for w in finished_windows(tree, route.device)), tree["theta"]])
@@ -159,10 +160,21 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
 
 
 def _route(
-    formulation: Formulation, seed: int, place: torch.device, dtype: torch.dtype, timed: bool = False
+    formulation: Formulation,
+    seed: int,
+    place: torch.device,
+    dtype: torch.dtype,
+    allowed: float | None,
+    timed: bool = False,
 ) -> Route:
     """The legs of a problem; what trials decide of frozen features is still open."""
-    return Route(legs(formulation), None, timed, seed, place, dtype, formulation.problem.marching.warm)
+    warm = formulation.problem.marching.warm
+    return Route(legs(formulation), None, timed, allowed, seed, place, dtype, warm)
+
+
+def _allowed(tree: Mapping[str, Any]) -> float | None:
+    """Seconds for which the run of a checkpoint was begun; None without a limit."""
+    return tree["allowed"] or None
 
 
 def _check_length(run: Run, assembly: Assembly, tree: dict[str, Any]) -> None:
@@ -235,7 +247,7 @@ def _march(
     route: Route,
     state: MarchState,
     options: SolveOptions,
-    keeper: _Keeper,
+    keeper: Recorder,
     stop: Callable[[], str | None],
 ) -> Generator[StepRecord, None, tuple[Status, MarchState, tuple[Piece, ...]]]:
     """All legs from `state` on; returns how it ended, the last state and the windows as far as they are."""
@@ -272,7 +284,7 @@ def _train(
     assembly: Assembly,
     march: MarchState,
     options: SolveOptions,
-    keeper: _Keeper,
+    keeper: Recorder,
     stop: Callable[[], str | None],
 ) -> Generator[StepRecord, None, tuple[Status, LoopState, Assembly]]:
     """One leg, recorded and saved; out of memory makes the blocks of the assembly smaller and goes on."""
@@ -307,37 +319,3 @@ def _train(
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-class _Keeper:
-    """Records every step and saves now and then: by time, and when stage or leg change."""
-
-    def __init__(self, run: Run, every: float, network: object, notices: Sequence[str]) -> None:
-        self._run = run
-        self._notices = notices
-        self._network = decisions(network)
-        self._every = every
-        self._due = time.monotonic() + every
-        self._place: tuple[int, int] | None = None
-
-    def step(self, record: StepRecord, state: MarchState) -> StepRecord:
-        """Append the record and save where it is time; the record says so where saving failed."""
-        record = replace(record, event="; ".join(filter(None, (*self._notices, record.event))))
-        self._notices = ()
-        self._run.append(asdict(record))
-        place = state.leg, state.loop.stage
-        changed, self._place = self._place not in (None, place), place
-        if not changed and time.monotonic() < self._due:
-            return record
-        try:
-            self.save(state)
-        except (StorageError, OutputError) as failure:
-            self._due = time.monotonic() + SAVE_RETRY_SECONDS
-            warning = f"not saved, tried again in {SAVE_RETRY_SECONDS:g} s: {failure}"
-            return replace(record, event="; ".join(filter(None, (record.event, warning))))
-        return record
-
-    def save(self, state: MarchState) -> None:
-        """Save a checkpoint. Raises StorageError, OutputError."""
-        self._run.save_checkpoint(march_to_tree(state) | self._network)
-        self._due = time.monotonic() + self._every

@@ -41,6 +41,7 @@ LAYERS = {
     "handover": 9,
     "marching": 9,
     "preparation": 9,
+    "recorder": 9,
     "piece": 9,
     "tuning": 9,
     "solution": 9,

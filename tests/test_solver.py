@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from pinncli import solver
+from pinncli import recorder
 from pinncli.assembly import Assembly
+from pinncli.cli.main import run
 from pinncli.errors import CorruptError, MemoryLimitError, StorageError
 from pinncli.networks import MLP
+from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
-from pinncli.problem.loading import load_text
+from pinncli.problem.loading import load_problem, load_text
 from pinncli.runs.store import Run
 from pinncli.solver import Outcome, SolveOptions, load_solution, solve
 from pinncli.training import StepRecord
@@ -109,7 +112,7 @@ def test_a_checkpoint_that_cannot_be_saved_is_told_and_training_goes_on(
         save(self, state)
 
     monkeypatch.setattr(Run, "save_checkpoint", unreliable)
-    monkeypatch.setattr(solver, "SAVE_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(recorder, "SAVE_RETRY_SECONDS", 0.0)
     records, outcome = solved(tmp_path / "run")
     assert [("disk full" in r.event) for r in records] == [True, True, False, False, False, False]
     assert outcome.status == "complete"
@@ -122,3 +125,17 @@ def test_a_run_of_another_network_is_refused_by_name(tmp_path: Path, monkeypatch
         CorruptError, match="holds 33 parameters, and this version of pinncli gives the problem 46"
     ):
         load_solution(Run.open(tmp_path / "run"))
+
+
+def test_a_long_limit_buys_neurons_and_points_that_the_run_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    formulation = formulate(load_problem("burgers1d"))
+    short, long = (choose(formulation, timed=True, allowed=seconds) for seconds in (60.0, 600.0))
+    assert long.network.width > short.network.width and long.interior > short.interior
+    assert choose(formulation).network == short.network
+    words = ["solve", "burgers1d", "--max-time", "600s", "--set", "training.max_steps=2", "--out", "r"]
+    assert run([*words, "--set", "output.grid={x=11, t=6}", "--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == long.parameters
+    assert run(["eval", "r"]) == 0

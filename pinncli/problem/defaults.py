@@ -46,6 +46,11 @@ BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
+AMPLE_SECONDS = 300.0
+"""A nonlinear problem that is allowed so much time takes more neurons and points: what it has learnt after a
+minute or two is then limited by their number."""
+AMPLE_WIDTH, AMPLE_INTERIOR = 1.25, 2.0
+"""Factors on the two."""
 FEATURE_COORDINATES = 3
 """At most, for frozen features to be tried without being asked for."""
 LM_PARAMETERS = 1500
@@ -125,9 +130,16 @@ class Choices:
 
 
 def choose(
-    formulation: Formulation, *, timed: bool = False, decided: FeatureNetwork | None = None
+    formulation: Formulation,
+    *,
+    timed: bool = False,
+    allowed: float | None = None,
+    decided: FeatureNetwork | None = None,
 ) -> Choices:
     """Fill in what the problem leaves open; `timed` says that a time limit ends the run.
+
+    `allowed` is the time in seconds for which the run was begun, None without a limit: a continued run may
+    have another limit, but keeps its network and its numbers of points.
 
     `decided` is what trials have made of frozen features: those that the problem asks for, or those of
     `features_first`. Pure: the same problem gives the same choices.
@@ -135,7 +147,8 @@ def choose(
     problem = formulation.problem
     d = len(problem.coordinates)
     reasons: list[str] = []
-    network = decided or _network(formulation, reasons)
+    ample = d > 1 and not formulation.linear and allowed is not None and allowed >= AMPLE_SECONDS
+    network = decided or _network(formulation, ample, reasons)
     if network.periodic:
         reasons.append(f"periodic embedding of {', '.join(network.periodic)}: the conditions match its ends")
     if formulation.ansatz is not None:
@@ -146,7 +159,8 @@ def choose(
         interior, boundary = _feature_points(network, d)
     else:
         p += count_parameters(network, d, len(problem.components))
-        interior, boundary = _interior(formulation), _row(BOUNDARY, d)
+        interior = round(_interior(formulation) * (AMPLE_INTERIOR if ample else 1.0))
+        boundary = _row(BOUNDARY, d)
     stages = _stages(formulation, network, p, timed, reasons)
     if problem.sampling.interior is None:
         reasons.append(
@@ -193,7 +207,7 @@ def highest_order(formulation: Formulation) -> int:
     return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
 
 
-def _network(formulation: Formulation, reasons: list[str]) -> DenseNetwork | FeatureNetwork:
+def _network(formulation: Formulation, ample: bool, reasons: list[str]) -> DenseNetwork | FeatureNetwork:
     settings, d = formulation.problem.network, len(formulation.problem.coordinates)
     if isinstance(settings, AutoNetworkSettings):
         settings = MlpSettings(**_shared(settings))
@@ -204,10 +218,11 @@ def _network(formulation: Formulation, reasons: list[str]) -> DenseNetwork | Fea
         reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
     width, depth = _row(NETWORK, d)
     share, spared = SPARED[settings.kind]
-    width = settings.width or round(share * width)
+    width = settings.width or round(share * width * (AMPLE_WIDTH if ample else 1.0))
     depth = settings.depth or max(1, max(2, depth - formulation.linear) - spared)
     if settings.width is None or settings.depth is None:
-        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}")
+        time = f", {AMPLE_SECONDS:g} s or more" if ample else ""
+        reasons.append(f"network {depth} x {width}: {_coordinates(d)}, {_kind(formulation)}{time}")
     return DenseNetwork(
         kind=settings.kind,
         width=width,

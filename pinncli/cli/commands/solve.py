@@ -189,7 +189,7 @@ def _train(
     from pinncli.solver import solve as solve_problem
 
     training = formulation.problem.training
-    choices = choose(formulation, timed=options.max_time is not None)
+    choices = choose(formulation, timed=options.max_time is not None, allowed=options.max_time)
     stages = [(stage.optimiser.kind, stage.steps) for stage in choices.stages]
     plan = Plan(
         name=formulation.name,
