@@ -25,6 +25,7 @@ from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem, load_text
 from pinncli.problem.terms import Formulation
+from pinncli.problem.windows import window
 from pinncli.runs.store import Run
 from pinncli.solution import Solution
 from pinncli.solver import SolveOptions, load_solution
@@ -383,3 +384,22 @@ def test_a_run_continues_bit_for_bit_and_loads(tmp_path: Path) -> None:
     solution = load_solution(Run.open(tmp_path / "parts"))
     assert isinstance(solution.pieces[0].assembly.network, Ansatz)
     assert max(misses(solution.pieces[0].assembly).values()) < 1e-13
+
+
+def test_time_windows_keep_the_walls_and_hand_over_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = ["network={kind='mlp', width=10, hard='auto'}", "marching.windows=2", "sampling.interior=300"]
+    formulation = formulate(load_problem("heat1d", wanted))
+    first, second = (window(formulation, k) for k in range(2))
+    assert first.ansatz is not None and first.ansatz.met == ("initial", "walls")
+    assert second.ansatz is not None and second.ansatz.met == ("walls",)
+    wanted += ["training.max_steps=60", "output.grid={x=11, t=11}"]
+    words = ["solve", "heat1d", *(w for s in wanted for w in ("--set", s)), "--out", "r", "--json", "--quiet"]
+    assert run(words) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["errors"]["u"]["rel_l2"] < 1e-4
+    assert summary["residuals"]["walls"]["max"] < 1e-14
+    assert summary["residuals"]["initial"]["max"] < 1e-14
+    assert 0.0 < summary["residuals"]["handover_u"]["max"] < 1e-3
