@@ -18,6 +18,9 @@ from pinncli.tuning import Tuner, accept, decided, tune
 TRIAL_TOLERANCE = 0.1
 """Of the least squares by which frozen features are tried, for half of the time allowed at most."""
 
+COMPILE_SECONDS = 300.0
+"""From here on `auto` compiles, which takes 10 to 40 s."""
+
 
 def with_features(
     route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bool] = lambda: False
@@ -51,18 +54,30 @@ def described(route: Route) -> str:
     return f"frozen features: {network.width} in {patches} patches, scale {network.scale:.3g}"
 
 
-def compiled(route: Route) -> tuple[Route, str]:
-    """With compiled kernels where the problem asks for them; where they fail as it was, and a warning."""
+def compiled(route: Route, tree: Mapping[str, Any] | None = None) -> tuple[Route, str]:
+    """With compiled kernels where that is asked for; where they fail as it was, and a warning.
+
+    `auto` compiles where the run is allowed time enough to win back what compiling takes. What was decided
+    when a run began holds for all of it, since compiled kernels round differently.
+    """
     first = route.legs[0]
-    if first.formulation.problem.derivatives.compile == "off":
+    asked = first.formulation.problem.derivatives.compile
+    wanted = asked == "on" or (asked == "auto" and _pays(route)) if tree is None else bool(tree["compiled"])
+    if not wanted:
         return route, ""
     candidate = replace(route, compiled=True)
     assembly = candidate.assembly(first, ())
     if not isinstance(assembly.engine, Taylor):
-        return route, "not compiled: only the engine taylor is"
+        return route, "not compiled: only the engine taylor is" if asked == "on" else ""
     try:  # at the points of training, whose number decides on the threads of a kernel
         assembly.objective(assembly.draw(0, None)).value_and_grad(assembly.initial_theta())
     except (RuntimeError, OSError, ImportError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return route, f"not compiled, continuing without: {reason}"
     return candidate, ""
+
+
+def _pays(route: Route) -> bool:
+    """Whether compiling is a small part of the time allowed, and derivatives a large part of the rest."""
+    trained = route.network is None
+    return trained and route.allowed is not None and route.allowed >= COMPILE_SECONDS

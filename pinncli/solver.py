@@ -107,7 +107,7 @@ def solve(
     route = _route(formulation, options.seed, *place, allowed, timed=options.max_time is not None)
     until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
     route = with_features(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
-    route, notice = compiled(route)
+    route, notice = compiled(route, tree)
     prepared = time.monotonic() - began
     if tree is None:
         assembly = route.assembly(route.legs[0], ())
@@ -119,7 +119,7 @@ def solve(
         began -= state.loop.elapsed  # a continued run counts the time of all its parts
         _check_length(run, route.assembly(route.legs[0], ()), tree)
     notices = () if tree is not None else (described(route), notice)
-    kept: dict[str, Any] = {"allowed": allowed or 0.0} | decisions(route.network)
+    kept: dict[str, Any] = {"allowed": allowed or 0.0, "compiled": route.compiled} | decisions(route.network)
     keeper = Recorder(run, formulation.problem.training.checkpoint_seconds, kept, notices)
     status, state, pieces = yield from _march(route, state, options, keeper, stop)
     keeper.save(state)

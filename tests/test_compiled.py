@@ -12,8 +12,11 @@ import torch
 from pinncli.derivatives import Reverse, Taylor
 from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import Partial
+from pinncli.marching import Route
 from pinncli.networks import MLP, Features
+from pinncli.preparation import compiled
 from pinncli.problem.formulation import formulate
+from pinncli.problem.legs import legs
 from pinncli.problem.loading import load_text
 from pinncli.runs.store import Run
 from pinncli.solver import SolveOptions, solve
@@ -51,12 +54,12 @@ def test_compiled_values_gradients_and_jacobians_are_the_engines(activation: str
         frequency=1.0,
     )
     start = net.initialise(torch.Generator().manual_seed(0))
-    compiled = Taylor(("u",), (0, 1), compiled=True)
+    kernels = Taylor(("u",), (0, 1), compiled=True)
     engines = {
-        "compiled": compiled,
+        "compiled": kernels,
         "eager": Taylor(("u",), (0, 1)),
         "reverse": Reverse(("u",), (0, 1)),
-        "plain": compiled.twice_differentiable(),
+        "plain": kernels.twice_differentiable(),
     }
     for n in (7, 40):  # one kernel for any number of points
         points = torch.rand((n, 2), generator=torch.Generator().manual_seed(n), dtype=torch.float64)
@@ -70,7 +73,7 @@ def test_compiled_values_gradients_and_jacobians_are_the_engines(activation: str
         for name, result in found.items():
             torch.testing.assert_close(result, found["reverse"], rtol=1e-10, atol=1e-10, msg=name)
     jacobians = []
-    for engine in (compiled, Taylor(("u",), (0, 1))):
+    for engine in (kernels, Taylor(("u",), (0, 1))):
         values, tape = engine.recorded(net, start, points, WANTED)
         total = sum((values[p].sum() for p in WANTED), start.new_zeros(()))
         columns = start.new_empty((net.size, n))
@@ -90,3 +93,25 @@ def test_a_run_goes_on_where_nothing_compiles(tmp_path: Path, monkeypatch: pytes
         events = [record.event for record in solve(formulate(loaded), SolveOptions("cpu"), run)]
     assert events[0] == "not compiled, continuing without: no compiler"
     assert not any("compiled" in event for event in events[1:])
+
+
+def route_of(setting: str, allowed: float | None) -> Route:
+    text = PROBLEM.replace('compile = "on"', f'compile = "{setting}"')
+    loaded = load_text(text, "decay", "decay.toml", Path())
+    formulation = formulate(loaded)
+    return Route(legs(formulation), None, True, allowed, 0, torch.device("cpu"), torch.float64, True)
+
+
+def test_auto_compiles_long_runs_and_a_run_keeps_what_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr("pinncli.derivatives.jet.compose_forward", refuse)
+    monkeypatch.setattr("pinncli.derivatives.affine.affine_forward", refuse)
+
+    def tried(setting: str, allowed: float | None, tree: dict[str, bool] | None = None) -> bool:
+        return bool(compiled(route_of(setting, allowed), tree)[1])
+
+    assert [tried("auto", allowed) for allowed in (None, 60.0, 600.0)] == [False, False, True]
+    assert tried("on", None) and not tried("off", 600.0)
+    assert tried("auto", 60.0, {"compiled": True}) and not tried("on", 600.0, {"compiled": False})

@@ -19,6 +19,7 @@ class Precision(StrEnum):
 class Compile(StrEnum):
     """Whether activations are compiled."""
 
+    AUTO = "auto"
     ON = "on"
     OFF = "off"
 

@@ -49,8 +49,9 @@ GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 AMPLE_SECONDS = 300.0
 """A nonlinear problem that is allowed so much time takes more neurons and points: what it has learnt after a
 minute or two is then limited by their number."""
-AMPLE_WIDTH, AMPLE_INTERIOR = 1.25, 2.0
-"""Factors on the two."""
+AMPLE_WIDTH, AMPLE_INTERIOR, AMPLE_BOUNDARY = 1.25, 2.0, 5.0
+"""Factors on neurons, interior points and points per side: these cost little, and kinks of initial values
+(Allen-Cahn's at its periodic ends) fall between few."""
 FEATURE_COORDINATES = 3
 """At most, for frozen features to be tried without being asked for."""
 LM_PARAMETERS = 1500
@@ -160,7 +161,7 @@ def choose(
     else:
         p += count_parameters(network, d, len(problem.components))
         interior = round(_interior(formulation) * (AMPLE_INTERIOR if ample else 1.0))
-        boundary = _row(BOUNDARY, d)
+        boundary = round(_row(BOUNDARY, d) * (AMPLE_BOUNDARY if ample else 1.0))
     stages = _stages(formulation, network, p, timed, reasons)
     if problem.sampling.interior is None:
         reasons.append(
