@@ -33,5 +33,5 @@ def test_problem_is_solved_briefly(name: str) -> None:
     stage = Stage(OPTIMISERS["lm"](damping=1e-2), "lm", steps, 0, steps, 1e-2, steps)
     setup = Setup([stage], assembly.objective, assembly.draw, lambda _: None, assembly.values)
     last = [state for _, state in train(setup, start(setup, assembly.initial_theta()))][-1]
-    solution = Solution(assembly, last.theta)
+    solution = Solution.of(assembly, last.theta)
     assert solution.error_on(solution.error_points(2000)) < asked
