@@ -61,7 +61,7 @@ def compiled(route: Route, tree: Mapping[str, Any] | None = None) -> tuple[Route
     when a run began holds for all of it, since compiled kernels round differently.
     """
     first = route.legs[0]
-    asked = first.formulation.problem.derivatives.compile
+    asked = first.formulation.problem.derivatives.compiled
     wanted = asked == "on" or (asked == "auto" and _pays(route)) if tree is None else bool(tree["compiled"])
     if not wanted:
         return route, ""

@@ -34,7 +34,7 @@ conditions.ode = { on = "interior", equation = "u_x = -u" }
 conditions.start = { on = "x-", equation = "u = 1" }
 network = { width = 4, depth = 2 }
 sampling = { interior = 16 }
-derivatives.compile = "on"
+derivatives.compiled = "on"
 stages = [{ optimiser = { kind = "lm" }, steps = 3 }]
 """
 
@@ -96,7 +96,7 @@ def test_a_run_goes_on_where_nothing_compiles(tmp_path: Path, monkeypatch: pytes
 
 
 def route_of(setting: str, allowed: float | None) -> Route:
-    text = PROBLEM.replace('compile = "on"', f'compile = "{setting}"')
+    text = PROBLEM.replace('compiled = "on"', f'compiled = "{setting}"')
     loaded = load_text(text, "decay", "decay.toml", Path())
     formulation = formulate(loaded)
     return Route(legs(formulation), None, True, allowed, 0, torch.device("cpu"), torch.float64, True)

@@ -115,7 +115,7 @@ CompileChoice = Annotated[
     typer.Option(
         "--compile",
         envvar="PINNCLI_COMPILE",
-        help="Compile the derivative engine's activations (needs a C++ compiler): derivatives.compile.",
+        help="Compile the derivative engine's activations (needs a C++ compiler): derivatives.compiled.",
     ),
 ]
 AllowLarge = Annotated[bool, typer.Option("--allow-large", help="Solve however much memory it takes.")]

@@ -150,7 +150,7 @@ class DerivativeSettings(Settings):
     engine: Literal["auto", "taylor", "reverse"] = "auto"
     block: int | None = Field(default=None, ge=1)
     """Points per block; chosen from the cache size when left out."""
-    compile: Literal["auto", "on", "off"] = "off"
+    compiled: Literal["auto", "on", "off"] = "off"
     """Compile the activations of the taylor engine at the start of a run: needs a C++ compiler."""
 
 

@@ -72,7 +72,7 @@ def solve(
     """Solve a problem and leave a run directory. The same command continues an unfinished run."""
     seconds = None if max_time is None else parse_time(max_time, "--max-time")
     check_positive(target, "--target")
-    chosen = [*(settings or ()), *([] if compile_ is None else [f'derivatives.compile="{compile_.value}"'])]
+    chosen = [*(settings or ()), *([] if compile_ is None else [f'derivatives.compiled="{compile_.value}"'])]
     with stop_requests(announce=not quiet) as stop:
         loaded, report, formulation = _checked(problem, chosen, allow_large, strict, quiet)
         if dry_run:
