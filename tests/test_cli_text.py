@@ -142,6 +142,13 @@ def test_line() -> None:
     )
 
 
+def test_a_line_promises_no_steps_where_frozen_features_took_over() -> None:
+    last = Record(2, 1.0, 2.5e-7, optimiser="lsq")
+    text = progress.line(run_through([Record(1, 0.5, optimiser="lsq"), last]))
+    assert text.startswith("step 2  lsq  loss 2.50e-07")
+    assert "left" not in text
+
+
 def screen(terminal: bool, width: int = 80) -> Console:
     return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
 

@@ -83,7 +83,7 @@ class Progress:
     def remaining(self) -> float | None:
         """Seconds until the last step or the time limit, whichever is sooner."""
         ends = []
-        if self.rate:
+        if self.rate and self.plan.steps < _MANY_STEPS:
             ends.append(max(0.0, (self.plan.steps - self.step) / self.rate))
         if self.plan.max_time is not None:
             ends.append(max(0.0, self.plan.max_time - self.elapsed))
@@ -110,8 +110,12 @@ def advance(progress: Progress, record: StepRecord) -> Progress:
         trace = (*trace, record.value)
     if len(trace) > _TRACE:
         trace, every = trace[::2], 2 * every
+    plan = progress.plan
+    if record.optimiser == "lsq" and all(kind != "lsq" for kind, _ in plan.stages):
+        plan = replace(plan, stages=(("lsq", _MANY_STEPS),))  # frozen features have proved good enough
     return replace(
         progress,
+        plan=plan,
         step=record.step,
         stage=record.stage,
         optimiser=record.optimiser,
