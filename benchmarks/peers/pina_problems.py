@@ -232,14 +232,16 @@ def main() -> None:
     lightning.seed_everything(asked["seed"], verbose=False)
     case = CASES[asked["problem"]]()
     model = model_of(case)
+    problem = problem_of(case)
     optimiser = TorchOptimizer(torch.optim.Adam, **case.adam)
-    solver = PhysicsInformedSingleModelSolver(problem_of(case), model, optimizer=optimiser)
+    solver = PhysicsInformedSingleModelSolver(problem, model, optimizer=optimiser)
     say(peer=f"PINA {version('pina-mathlab')}, torch {torch.__version__}", threads=torch.get_num_threads())
     watch = Watch(asked)
 
     def predict(points: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             x = LabelTensor(torch.as_tensor(points, dtype=torch.float32), labels=list(case.axes))
+            x = x.extract(problem.input_variables)  # in the order of training, t before x
             found: np.ndarray = model(x).as_subclass(torch.Tensor).numpy()
         return found
 
