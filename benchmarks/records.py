@@ -151,7 +151,7 @@ def main() -> None:
             for budget in asked.budget:
                 solves = solve_all(problem, budget, asked, Path(folder))
                 rows.append(row(problem, budget, solves, sets_of(problem, asked.set)))
-                every += [{"budget": budget, "error": s.error, **s.summary} for s in solves]
+                every += [{"budget": budget, "error": s.error, **s.summary, "run": ""} for s in solves]
                 print("  ".join(rows[-1]), flush=True)
     report.add("\n" + common.table(HEAD, rows))
     report.write()
