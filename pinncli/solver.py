@@ -118,11 +118,12 @@ def solve(
         state = tree_to_march(tree, stages, route.device)
         began -= state.loop.elapsed  # a continued run counts the time of all its parts
         _check_length(run, route.assembly(route.legs[0], ()), tree)
-    notices = () if tree is not None else (described(route), notice)
+    notices = (notice,) if tree is not None else (described(route), notice)
     kept: dict[str, Any] = {"allowed": allowed or 0.0, "compiled": route.compiled} | decisions(route.network)
     keeper = Recorder(run, formulation.problem.training.checkpoint_seconds, kept, notices)
     status, state, pieces = yield from _march(route, state, options, keeper, stop)
-    keeper.save(state)
+    if status != "interrupted" or state.loop.step:  # before the first step nothing is decided: try again
+        keeper.save(state)
     solution = Solution(until(formulation, len(pieces) - 1), pieces)
     facts: dict[str, Any] = {
         "schema": 1,

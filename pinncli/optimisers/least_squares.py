@@ -86,7 +86,7 @@ class LeastSquares:
             if promised > self.tolerance * value:
                 trial, share, count = _search(objective, theta, v, value, promised)
                 evaluations += count
-                if damping < _first(theta) and evaluations == 2 and value - trial < LINEAR * promised:
+                if damping == state.damping < _first(theta) and value - trial < LINEAR * promised:
                     damping = _first(theta)
                     continue
             if trial < value:
