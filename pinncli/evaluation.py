@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ Array = NDArray[np.float64]
 class FieldSet:
     """Fields on a tensor grid.
 
-    `coordinates` are in the storage order t, z, y, x (the reverse of x, y, z, with t first);
-    every field has the shape (n of every coordinate in that order). `axes` gives each
-    coordinate's CF axis: "X", "Y", "Z" or "T".
+    `coordinates` are in the storage order t, z, y, x (the reverse of x, y, z, with t first), parameter
+    coordinates before them; every field has the shape (n of every coordinate in that order). `axes`
+    gives each coordinate's CF axis, "X", "Y", "Z" or "T", and "P" for a parameter coordinate, which
+    CF has no letter for.
     """
 
     title: str
@@ -26,6 +27,18 @@ class FieldSet:
     units: dict[str, str]
     long_names: dict[str, str]
     axes: dict[str, str]
+
+    def held(self, places: Mapping[str, int]) -> FieldSet:
+        """The fields with coordinates held at one of their points, and so without these coordinates."""
+        index = tuple(places.get(name, slice(None)) for name in self.coordinates)
+        values = [f"{name} = {self.coordinates[name][k]:.4g}" for name, k in places.items()]
+        return replace(
+            self,
+            title=f"{self.title}, {', '.join(values)}" if values else self.title,
+            coordinates={n: axis for n, axis in self.coordinates.items() if n not in places},
+            fields={name: field[index] for name, field in self.fields.items()},
+            axes={n: axis for n, axis in self.axes.items() if n not in places},
+        )
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,9 @@ def grid_points(axes: Sequence[Array]) -> Array:
     return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
 
 
-def storage_order(space: Sequence[str], time: str | None) -> tuple[str, ...]:
-    """The coordinates as files have them: t, then z, y, x."""
-    return (*((time,) if time else ()), *reversed(space))
+def storage_order(space: Sequence[str], time: str | None, varied: Sequence[str] = ()) -> tuple[str, ...]:
+    """The coordinates as files have them: parameters, then t, then z, y, x."""
+    return (*varied, *((time,) if time else ()), *reversed(space))
 
 
 def nodes(axis: Array, x: Array) -> NDArray[np.intp] | None:

@@ -166,14 +166,14 @@ class Solution:
                 f"a grid of {count:,} points: take at most {MAX_GRID_POINTS:,}, or hold one with --at"
             )
         axes = {name: self._axis(name, grid, at or {}) for name in self.coordinates}
-        order = storage_order([n for n in axes if n != self.problem.time], self.problem.time)
+        order = storage_order(self.problem.space, self.problem.time, self.problem.varied)
         points = grid_points([axes[name] for name in order])
         points = points[:, [order.index(name) for name in axes]]
         shape = tuple(len(axes[name]) for name in order)
         fields: dict[str, NDArray[np.floating]] = {
             name: values.reshape(shape) for name, values in self._fields(points).items()
         }
-        letters = dict(zip([n for n in axes if n != self.problem.time], "XYZ", strict=False))
+        letters = dict(zip(self.problem.space, "XYZ", strict=False)) | dict.fromkeys(self.problem.varied, "P")
         if self.problem.time:
             letters[self.problem.time] = "T"
         return FieldSet(

@@ -20,6 +20,7 @@ BRIEF = {
     "helmholtz2d": (["sampling.interior=800", "sampling.boundary=60", "network.frequency=3"], 40, 3e-2),
     "poisson5d": (["network.width=12", "sampling.interior=800", "sampling.boundary=80"], 25, 1e-2),
     "heat4d": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 15, 1e-2),
+    "heat_family": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 25, 5e-2),
     "poisson10d": (["network.width=12", "sampling.interior=400", "sampling.boundary=60"], 20, 3e-2),
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""

@@ -20,6 +20,7 @@ NAMES = {
     *("heat1d", "wave1d", "burgers1d", "poisson2d", "allen_cahn", "kdv", "schrodinger", "kovasznay"),
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
     *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
+    *("heat_family",),
 }
 STORED = {
     "burgers1d": ("u",),

@@ -4,7 +4,8 @@ The order of a system in a coordinate is the degree of its determinant: the larg
 over all ways of assigning one equation to each component (Volevich; Agmon, Douglis & Nirenberg
 1964). Stokes flow in two dimensions so has order 4, which two velocities at two sides satisfy, and
 the pressure asks for none. The count never asks for more than is needed, so that no well-posed
-problem is refused; problems with data are not counted, since data stand in for conditions. Transport (first
+problem is refused; parameter coordinates ask for nothing: every value of them is a problem of its own.
+Problems with data are not counted, since data stand in for conditions. Transport (first
 order in a space coordinate) needs its condition where characteristics enter, which may be at other
 sides: it gets no more than a warning, and none at all where the solution itself decides.
 """
@@ -56,11 +57,12 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
     if len(problem.components) > _MAX_COMPONENTS:
         return []
     findings = []
-    for coordinate in problem.coordinates:
+    physical = [name for name in problem.coordinates if name not in problem.varied]
+    for coordinate in physical:
         order = min(_determinant_order(rows, coordinate, problem) for rows in systems)
         needed = order - _degenerate_sides(equations, coordinate, problem)
         given = _given(rest, coordinate, problem)
-        transport = order == 1 and coordinate != problem.time and len(problem.coordinates) > 1
+        transport = order == 1 and coordinate != problem.time and len(physical) > 1
         if given >= needed or (transport and not formulation.linear):
             continue  # where characteristics enter depends on the solution
         path = ("conditions", _leading(equations, coordinate, problem))
@@ -245,7 +247,9 @@ def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic
             continue
         if any(_notices(terms, component, problem) for terms in formulation.conditions):
             continue
-        point = ", ".join(f"{name}={c.range[0]:g}" for name, c in problem.coordinates.items())
+        point = ", ".join(
+            f"{name}={c.range[0]:g}" for name, c in problem.coordinates.items() if c.kind != "parameter"
+        )
         findings.append(
             source.diagnose(
                 ("unknowns", component),

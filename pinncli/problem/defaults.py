@@ -46,6 +46,8 @@ BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
+GRID_VARIED = 9
+"""The same along a parameter coordinate: so many members of the family."""
 AMPLE_SECONDS = 300.0
 """A nonlinear problem that is allowed so much time takes more neurons and points: what it has learnt after a
 minute or two is then limited by their number."""
@@ -344,7 +346,7 @@ def _grid(formulation: Formulation) -> dict[str, int]:
     problem, reference = formulation.problem, formulation.reference
     counts = {}
     for name, coordinate in problem.coordinates.items():
-        counts[name] = _row(GRID, len(problem.coordinates))
+        counts[name] = GRID_VARIED if name in problem.varied else _row(GRID, len(problem.coordinates))
         if reference is not None and reference.gridded:
             axis = reference.coordinates[name]
             if np.allclose(axis, np.linspace(*coordinate.range, len(axis)), rtol=0.0, atol=1e-9):

@@ -119,6 +119,11 @@ class Problem(Settings):
         return tuple(n for n, c in self.coordinates.items() if c.kind == "space")
 
     @property
+    def varied(self) -> tuple[str, ...]:
+        """Names of the parameter coordinates, in order: neither space nor time."""
+        return tuple(n for n, c in self.coordinates.items() if c.kind == "parameter")
+
+    @property
     def components(self) -> tuple[str, ...]:
         """Real components of the solution: `u`; `h_real`, `h_imag` for a complex `h`."""
         names: list[str] = []

@@ -106,6 +106,9 @@ def _check_ranges(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     for name in times[1:]:
         message = f"there is one time coordinate, and '{printable(times[0], 40)}' is it"
         findings.append(source.diagnose(("coordinates", name), message))
+    if problem.varied and len(problem.varied) == len(problem.coordinates):
+        message = "all are parameters: there is no space or time to solve in"
+        findings.append(source.diagnose(("coordinates",), message))
     for section in ("coordinates", "unknowns", "conditions"):
         if not getattr(problem, section):
             findings.append(source.diagnose((section,), "there is nothing in it"))

@@ -18,8 +18,6 @@ def unsupported(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     for name, coordinate in problem.coordinates.items():
         if coordinate.dim > 1:
             parts.append((("coordinates", name, "dim"), "vector coordinates (dim > 1)"))
-        if coordinate.kind == "parameter":
-            parts.append((("coordinates", name, "kind"), "parameter coordinates"))
     for name, unknown in problem.unknowns.items():
         if unknown.of is not None and set(unknown.of) != set(problem.coordinates):
             parts.append((("unknowns", name, "of"), "unknowns of fewer coordinates"))

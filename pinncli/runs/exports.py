@@ -34,7 +34,7 @@ def export(
     if form not in SUFFIXES:
         raise UsageError(f"{form!r} is no format; choose one of {', '.join(SUFFIXES)}")
     if form == "vtkhdf":
-        _check_vtk(data, path)
+        data = _for_vtk(data, path)
     if form == "csv":
         encoded = csv_bytes(data)
     elif isinstance(data, FieldSet):
@@ -44,25 +44,39 @@ def export(
     (files or Files()).write_atomic(path, encoded)
 
 
-def _check_vtk(data: FieldSet | PointSet, path: Path) -> None:
+def _for_vtk(data: FieldSet | PointSet, path: Path) -> FieldSet | PointSet:
+    """The data as VTK can hold them: without parameter coordinates, which must be held at a value."""
     if path.suffix != SUFFIXES["vtkhdf"]:
         raise UsageError(f"{path}: ParaView reads such a file only under a name that ends in .vtkhdf")
-    if isinstance(data, FieldSet) and not is_uniform(data):
+    if isinstance(data, PointSet):
+        return data
+    varied = [name for name in data.coordinates if data.axes.get(name) == "P"]
+    for name in varied:
+        if len(data.coordinates[name]) > 1:
+            raise UsageError(
+                f"{path}: VTK's image data have no axis for the parameter {name}: hold it, as in"
+                f" 'pinncli eval RUN --at {name}={data.coordinates[name][0]:.4g} --out {path.name}',"
+                " or export as netcdf or csv"
+            )
+    data = data.held(dict.fromkeys(varied, 0))
+    if not is_uniform(data):
         raise UsageError(
             f"{path}: VTK's image data need 1 to 3 evenly spaced axes of space; export as netcdf or csv"
         )
+    return data
 
 
 def csv_bytes(data: FieldSet | PointSet) -> bytes:
     """Columns coordinates and fields, a row a point, every number in full precision.
 
-    The coordinates of a grid are in the problem's order (x, y, z, t), the first varying fastest.
+    The coordinates of a grid are in the order x, y, z, t, parameters, the first varying fastest.
     """
     names = list(data.coordinates)
     columns: list[NDArray[Any]] = list(data.coordinates.values())
     if isinstance(data, FieldSet):
         columns = [grid.ravel() for grid in np.meshgrid(*columns, indexing="ij")]
-        order = sorted(range(len(names)), key=lambda k: (data.axes.get(names[k]) == "T", -k))
+        last = {"T": 1, "P": 2}
+        order = sorted(range(len(names)), key=lambda k: (last.get(data.axes.get(names[k], ""), 0), -k))
         names, columns = [names[k] for k in order], [columns[k] for k in order]
     fields = split_complex(data.fields)
     names += fields

@@ -1,7 +1,8 @@
 """Fields on a grid as one HDF5 file that h5py, xarray, netCDF tools and ParaView open.
 
-    /t /y /x          coordinates: dimension scales, float64
-    /u /residual_...  fields, C order t, z, y, x, a scale attached on every axis (netCDF-4, CF)
+    /t /y /x          coordinates: dimension scales, float64; a parameter coordinate says so by `role`
+    /u /residual_...  fields, C order t, z, y, x, parameters before them, a scale attached on every axis
+                      (netCDF-4, CF)
     /domain_mask      uint8, 0 where every field is NaN; only where there are such points
     /VTKHDF           soft links to the same arrays (vtkHDFReader); uniform grids in space only
 
@@ -28,6 +29,8 @@ KIND = "pinncli fields"
 FORMAT = (1, 0)
 MASK = "domain_mask"
 VTK = "VTKHDF"
+PARAMETER = "parameter"
+"""`role` of a coordinate that is neither space nor time."""
 
 
 def fields_bytes(fields: FieldSet, *, history: str = "", identity: str = "") -> bytes:
@@ -43,7 +46,9 @@ def fields_bytes(fields: FieldSet, *, history: str = "", identity: str = "") -> 
         for name, values in fields.coordinates.items():
             array = np.asarray(values, dtype=np.float64)
             scale = write_variable(root, name, array, fields.units, fields.long_names)
-            if name in fields.axes:
+            if fields.axes.get(name) == "P":
+                write_text(scale, "role", PARAMETER)
+            elif name in fields.axes:
                 write_text(scale, "axis", fields.axes[name])
             scale.make_scale(name)
         names = _write_fields(root, fields)
@@ -110,9 +115,12 @@ def _write_fields(root: Any, fields: FieldSet) -> list[str]:
 
 
 def _write_field(root: Any, name: str, values: NDArray[Any], fields: FieldSet, fill: float | None) -> Any:
-    """One field in chunks of one time step, a scale attached on every axis."""
-    in_time = values.ndim > 1 and fields.axes.get(next(iter(fields.coordinates))) == "T"
-    chunk = (1, *values.shape[1:]) if in_time else values.shape
+    """One field in chunks of one time step and parameter, a scale attached on every axis."""
+    axes = [fields.axes.get(coordinate) for coordinate in fields.coordinates]
+    chunk = tuple(
+        1 if axis in ("T", "P") and axes[k + 1 :] else size
+        for k, (axis, size) in enumerate(zip(axes, values.shape, strict=True))
+    )
     field = write_variable(root, name, values, fields.units, fields.long_names, chunk=chunk, fill=fill)
     if fill is not None:
         field.attrs["_FillValue"] = values.dtype.type(fill)
@@ -219,4 +227,6 @@ def read_variables(
             long_names[name] = read_text(variable, "long_name")
             if "axis" in variable.attrs:
                 axes[name] = read_text(variable, "axis")
+            elif "role" in variable.attrs and read_text(variable, "role") == PARAMETER:
+                axes[name] = "P"
     return arrays, units, long_names, axes

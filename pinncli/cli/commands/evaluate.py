@@ -70,7 +70,7 @@ def evaluate(
 
     opened = open_run(run)
     solution = load_solution(opened, device, None if precision is None else precision.value)
-    data = _at_points(solution, points) if points is not None else _on_grid(solution, grid, at)
+    data = _at_points(solution, points) if points is not None else on_grid(solution, grid, at)
     if out is not None:
         _write(data, out)
     errors, own = _errors(solution, data), False
@@ -92,7 +92,7 @@ def evaluate(
     _judge(errors, fail_above)
 
 
-def _on_grid(solution: Solution, grid: str | None, at: str | None) -> FieldSet:
+def on_grid(solution: Solution, grid: str | None, at: str | None) -> FieldSet:
     """All fields on the grid asked for; coordinates left out take the points of the published fields."""
     from pinncli.problem.defaults import choose
 

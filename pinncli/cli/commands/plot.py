@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pinncli.cli.commands.compare import open_run
-from pinncli.cli.options import FigureFormat, RunFolder
+from pinncli.cli.options import At, FigureFormat, RunFolder
 from pinncli.cli.output import console, is_unicode, result
-from pinncli.errors import NotFoundError
+from pinncli.cli.parsing import parse_point
+from pinncli.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,15 +32,17 @@ def plot(
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Draw the solution in the terminal instead.")
     ] = False,
+    at: At = None,
 ) -> None:
     """Draw solution, reference and error, residual maps, slices, history and parameter traces."""
     opened = open_run(run)
+    held = None if at is None else _held(opened, at)
     if terminal:
-        print_pictures(opened.fields(), console(stderr=False))
+        print_pictures(opened.fields() if held is None else held, console(stderr=False))
         return
     from pinncli.runs.files import Files
 
-    figures = _figures(opened, format)
+    figures = _figures(opened, format, held)
     folder = opened.folder / "plots" if out is None else out
     files = Files()
     files.make_folder(folder)
@@ -65,8 +68,20 @@ def headless() -> None:
     os.environ["MPLBACKEND"] = "agg"
 
 
-def _figures(run: Run, kind: FigureFormat) -> dict[str, bytes]:
-    """All figures of a run as file contents by name."""
+def _held(run: Run, at: str) -> FieldSet:
+    """The solution evaluated anew where `at` holds coordinates, and without them."""
+    from pinncli.cli.commands.evaluate import on_grid
+    from pinncli.solver import load_solution
+
+    fields = on_grid(load_solution(run, "cpu", None), None, at)
+    names = parse_point(at, "--at")
+    if len(names) == len(fields.coordinates):
+        raise UsageError("--at holds every coordinate: nothing is left to draw; 'pinncli eval' gives numbers")
+    return fields.held(dict.fromkeys(names, 0))
+
+
+def _figures(run: Run, kind: FigureFormat, held: FieldSet | None) -> dict[str, bytes]:
+    """All figures of a run as file contents by name; of the solution as `held`, where it is given."""
     headless()
     from pinncli.cli.plotting import field_figures, figure_bytes, history_figures
     from pinncli.problem.loading import load_text
@@ -75,5 +90,5 @@ def _figures(run: Run, kind: FigureFormat) -> dict[str, bytes]:
     exact = {name: p.exact for name, p in problem.parameters.items() if p.exact is not None}
     figures = history_figures(problem.title, run.history(), exact)
     with suppress(NotFoundError):  # an unfinished run has no fields yet
-        figures |= field_figures(run.fields())
+        figures |= field_figures(run.fields() if held is None else held)
     return {name: figure_bytes(figure, kind.value) for name, figure in figures.items()}

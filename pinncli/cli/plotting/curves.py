@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 
 def profiles(fields: FieldSet) -> Figure:
-    """Profiles along the first space coordinate, at five times (or five inner values of another one)."""
+    """Profiles along the first space coordinate, at five times or parameters (or five inner values of
+    another coordinate), the rest in the middle."""
     names = list(fields.coordinates)
     along, family = names[-1], names[0]
-    middle = {n: len(fields.coordinates[n]) // 2 for n in names[1:-1]}
+    middle = {n: len(fields.coordinates[n]) // 2 for n in names if n not in (along, family)}
     components = component_names(fields)
     note = ", ".join(held_at(fields, n, k) for n, k in middle.items())
     figure = new_figure(fields.title, (6.0, 2.6 * len(components) + 0.5))
     axes = figure.subplots(len(components), 1, squeeze=False, sharex=True)[:, 0]
-    picked = spread(len(fields.coordinates[family]), 5 if fields.axes.get(family) == "T" else 7)
-    picked = picked if fields.axes.get(family) == "T" else picked[1:-1]
+    outer = fields.axes.get(family) in ("T", "P")
+    picked = spread(len(fields.coordinates[family]), 5 if outer else 7)
+    picked = picked if outer else picked[1:-1]
     tints = mpl.colormaps[FIELD_COLOURS](np.linspace(0.0, 0.85, len(picked)))
     for ax, name in zip(axes, components, strict=True):
         for tint, k in zip(tints, picked, strict=True):

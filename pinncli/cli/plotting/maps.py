@@ -182,7 +182,7 @@ def plane(fields: FieldSet, name: str, cut: Section) -> NDArray[np.float64]:
 
 def _is_even(fields: FieldSet, cut: Section) -> bool:
     """Whether both axes are lengths of like size, so that one scale for both is right."""
-    if "T" in (fields.axes.get(cut.across), fields.axes.get(cut.up)):
+    if {"T", "P"} & {fields.axes.get(cut.across), fields.axes.get(cut.up)}:
         return False
     ratio = np.ptp(fields.coordinates[cut.up]) / np.ptp(fields.coordinates[cut.across])
     return bool(1 / 3 <= ratio <= 3)
