@@ -151,12 +151,29 @@ class Solve:
         return max(found)
 
 
-def solve(problem: str, folder: Path, arguments: Sequence[str]) -> Solve:
-    """Solve in a process of its own, into `folder`; raises where the command fails."""
+def solve(
+    problem: str,
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    threads: int | None = None,
+    patience: float | None = None,
+) -> Solve:
+    """Solve in a process of its own, into `folder`; raises RuntimeError where the command fails.
+
+    `threads` are all that there are where nothing is said; `patience` is when a solve that does not come
+    back is ended.
+    """
     command = [sys.executable, "-m", "pinncli", "solve", problem, "--json", "--quiet", "--force"]
     environment = {k: v for k, v in os.environ.items() if k not in OPENMP_VARIABLES}
+    environment |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     command += ["--out", str(folder), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=environment, timeout=patience
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"pinncli solve {problem}: no answer in {patience:g} s") from None
     if done.returncode:
         raise RuntimeError(
             f"pinncli solve {problem}: exit code {done.returncode}\n{done.stdout}{done.stderr}"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pinncli.marching import MarchState, Route, finished, trained_residuals
+from pinncli.problem.defaults import DenseNetwork, FeatureNetwork
 from pinncli.solution import Solution
 from pinncli.training import Status
 
@@ -17,6 +18,7 @@ def summarise(solution: Solution, route: Route, state: MarchState, status: Statu
     windows = (*state.finished, finished(last, samples, status))
     found: dict[str, Any] = {
         "engine": route.choices(leg).engine,
+        "network": _network(route.choices(leg).network),
         "parameters": sum(len(window.theta) for window in windows),
         "steps": state.loop.step,
         "time": {"total_s": 0.0, "train_s": state.loop.elapsed},
@@ -34,3 +36,11 @@ def summarise(solution: Solution, route: Route, state: MarchState, status: Statu
     if last.assembly.parameters.names:
         found["estimates"] = last.assembly.values(last.theta)
     return found
+
+
+def _network(network: DenseNetwork | FeatureNetwork) -> dict[str, Any]:
+    """Kind and size; of frozen features the patches along each coordinate."""
+    size: dict[str, Any] = {"kind": network.kind, "width": network.width, "depth": network.depth}
+    if isinstance(network, FeatureNetwork) and network.patches is not None:
+        size["patches"] = list(network.patches)
+    return size

@@ -5,15 +5,20 @@ Each runs as a person runs it, in a process of its own, with `--smoke`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+
+from pinncli.problem.loading import load_problem
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -43,6 +48,8 @@ def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("engines.py", (), "| Laplacian, 3-d | 2 x 8 | 5 |", {"engines.md", "engines-transport-2x8.png"}),
         ("time_to_error.py", (), "| heat1d | 1e-02 |", {"time_to_error.md", "time_to_error-heat1d.png"}),
         ("records.py", (), "6e-8, 1,000 s GPU (KFAC/ENGD)", {"records.md", "records.json"}),
+        ("library.py", (), "6e-8 (KFAC/ENGD, 1,000 s GPU)", {"library.md", "library.json"}),
+        ("auto.py", (), "| heat1d | ", {"auto.md", "auto.json"}),
         ("gpu.py", ("--device", "cpu"), "| order 2 | 3 x 20 | float32 | 1,000 |", {"gpu.md"}),
     ],
 )
@@ -58,6 +65,108 @@ def test_program_measures_and_writes(
     assert f"python benchmarks/{program} --smoke" in written  # the command that made it
     if program in ("engines.py", "time_to_error.py"):
         assert "DeepXDE and PINA are left out" in written
+
+
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A program of benchmarks/ as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for each in ("common", "campaign", "library", "auto"):
+        monkeypatch.delitem(sys.modules, each, raising=False)
+    return importlib.import_module(name)
+
+
+def test_a_campaign_does_only_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    campaign = load("campaign", monkeypatch)
+    asked: list[str] = []
+
+    def solve(problem: str, folder: Path, arguments: list[str], **_: object) -> SimpleNamespace:
+        asked.append(problem)
+        if problem == "wave1d":
+            raise RuntimeError("exit code 70")
+        return SimpleNamespace(summary={"errors": {"u": {"rel_l2": 1e-3}}, "run": str(folder)})
+
+    monkeypatch.setattr(campaign.common, "solve", solve)
+    monkeypatch.setattr(campaign, "usable_cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    tasks = [campaign.Task("heat1d", 5), campaign.Task("wave1d", 5), campaign.Task("heat1d", 5, seed=1)]
+    told: list[str] = []
+    store = tmp_path / "deep" / "store.json"
+
+    def tell(task: Any, record: Any) -> None:
+        told.append(task.key)
+        assert task.key in json.loads(store.read_text("utf-8"))  # remembered before anything else is done
+
+    records = campaign.run(tasks, store, 2, tell)
+    assert sorted(told) == sorted(records) == ["heat1d 5s seed 0", "heat1d 5s seed 1", "wave1d 5s seed 0"]
+    assert records["heat1d 5s seed 0"]["error"] == 1e-3
+    assert "2 threads" in records["heat1d 5s seed 0"]["machine"]
+    assert "exit code 70" in records["wave1d 5s seed 0"]["failed"]
+    asked.clear()
+    assert set(campaign.run(tasks, store, 1, tell)) == set(records)
+    assert asked == ["wave1d"]  # what failed is tried again
+    asked.clear()
+    changed = [campaign.Task("heat1d", 5, sets=("network.width=9",)), tasks[2]]
+    campaign.run(changed, store, 1, tell)
+    assert asked == ["heat1d"]  # other settings
+    campaign.run(tasks[2:], store, 1, tell, again=True)
+    assert asked == ["heat1d", "heat1d"]
+
+
+def test_published_figures_are_found_by_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = load("library", monkeypatch)
+    (wave,) = library.campaign.shipped(["wave1d"])
+    assert library.published(wave) == "8e-6 (PirateNet + SOAP); 9.8e-02 (PINNacle Wave1d-C, NTK)"
+    (heat,) = library.campaign.shipped(["heat1d"])
+    assert "PINNacle" not in library.published(heat)
+    record = {"budget": 60, "error": 2e-9, "summary": {
+        "residuals": {"heat": {"rms": 1e-3, "max": 1.0, "rms_train": 2e-3}, "walls": {"rms": 1e-9}},
+        "time": {"total_s": 5.1}, "parameters": 400, "engine": "taylor", "status": "complete",
+        "network": {"kind": "features", "width": 400, "depth": 1, "patches": [3, 1]},
+    }}  # fmt: skip
+    cells = dict(zip(library.HEAD, library.row(heat, [record]), strict=True))
+    assert (cells["met"], cells["asked"], cells["network"]) == (
+        "**no**",
+        "1e-09",
+        "400 features on 3 x 1 patches",
+    )
+    assert cells["residual"] == "1.0e-03 (heat)"
+    failed = library.row(heat, [record, {"failed": "exit code 70\nmore"}])
+    assert len(failed) == len(library.HEAD) and failed[-1] == "exit code 70"
+    with pytest.raises(SystemExit, match="no shipped problem: heat9d"):
+        library.campaign.shipped(["heat9d"])
+
+
+def test_auto_is_compared_with_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = load("auto", monkeypatch)
+    errors = {"auto": {"error": 3e-4}, "2x20 lm": {"error": 1e-4}, "3x30 lm": {"failed": "no"}}
+    cells, ratio = auto.row("heat1d", errors)
+    assert ratio == pytest.approx(3.0)
+    assert dict(zip(auto.HEAD, cells, strict=True))["2x20 lm"] == "**1.0e-04**"
+    assert auto.row("heat1d", {"auto": {"error": 1e-15}, "2x20 lm": {"error": 1e-16}})[1] == 1.0
+    assert auto.row("heat1d", {**errors, "auto": {"failed": "no"}})[1] == math.inf
+
+
+@pytest.mark.parametrize("coordinates", [["x", "t"], ["x", "y", "t"]])
+def test_hand_written_settings_are_settings(
+    coordinates: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each of them on a problem of these coordinates, whatever its file says."""
+    auto = load("auto", monkeypatch)
+    text = f"""
+    title = "made up"
+    unknowns = ["u"]
+    coordinates = {{ {", ".join(f"{name} = [0, 1]" for name in coordinates)} }}
+    conditions = {{ heat = {{ equation = "u_t = lap(u)" }}, initial = {{ on = "t-", equation = "u = 0" }} }}
+    [network]
+    width = 7
+    [curriculum]
+    """
+    path = tmp_path / "made.toml"
+    path.write_text(text, "utf-8")
+    for name, sets in auto.settings(coordinates).items():
+        problem = load_problem(str(path), list(sets)).problem
+        assert (problem.network.kind == "auto") == (name == "auto")
+        assert problem.network.width != 7
 
 
 def test_without_an_accelerator_the_exit_code_says_so(tmp_path: Path) -> None:

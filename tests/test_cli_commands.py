@@ -355,6 +355,36 @@ def test_list(asked: Asked, pinncli: Program) -> None:
     assert pinncli("list", "--tag", "no such tag").code == 66
 
 
+def test_list_selects_by_class_dimension_tags_and_words(asked: Asked, pinncli: Program) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [entry["name"] for entry in pinncli("list", *arguments, "--json").json["problems"]]
+
+    assert {"kovasznay", "poisson2d"} <= set(names("--class", "elliptic", "--dimension", "2"))
+    assert "poisson5d" not in names("--class", "elliptic", "--dimension", "2")
+    assert "damped_oscillator" in names("--class", "ordinary", "--dimension", "0")
+    assert {"kovasznay"} == set(names("Navier", "cylinders", "--tag", "system", "--tag", "exact"))
+    assert "burgers_inverse" in names("--tag", "inverse")
+    assert "did you mean nonlinear" in pinncli("list", "--tag", "nonlinaer").err
+    assert pinncli("list", "no such words").code == 66
+
+
+def test_list_keeps_to_the_width(asked: Asked, pinncli: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pinncli("list").out
+    assert "Elliptic: steady states (" in whole and "..." not in whole
+    for width in (50, 80, 132):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = pinncli("list").out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert len(lines) == len(whole.splitlines())
+
+
+def test_classes_are_the_outlines() -> None:
+    from pinncli.cli.options import EquationClass
+    from pinncli.problem.outline import CLASSES
+
+    assert [kind.value for kind in EquationClass] == list(CLASSES)
+
+
 def test_show(asked: Asked, pinncli: Program) -> None:
     shown = pinncli("show", "./small.toml").out
     for text in (

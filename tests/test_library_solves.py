@@ -1,6 +1,6 @@
 """Shipped problems are solved, briefly: by few steps, to an error that a wrong term would exceed.
 
-What the problems ask for is held by `benchmarks/accuracy.py`, which takes as long as they are allowed.
+What the problems ask for is held by `benchmarks/library.py`, which takes as long as they are allowed.
 """
 
 from __future__ import annotations

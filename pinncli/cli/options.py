@@ -40,6 +40,17 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
 
+class EquationClass(StrEnum):
+    """Groups of `list`."""
+
+    ORDINARY = "ordinary"
+    ELLIPTIC = "elliptic"
+    PARABOLIC = "parabolic"
+    HYPERBOLIC = "hyperbolic"
+    DISPERSIVE = "dispersive"
+    OTHER = "other"
+
+
 class FigureFormat(StrEnum):
     """File formats of `plot`."""
 

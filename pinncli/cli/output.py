@@ -45,11 +45,14 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def result_table(renderable: RenderableType) -> None:
-    """Draw a table or other renderable on stdout, without blanks at the ends of lines."""
+def result_table(renderable: RenderableType, *, whole: bool = False) -> None:
+    """Draw a table or other renderable on stdout, without blanks at the ends of lines.
+
+    `whole` lines are neither folded nor cut, however wide the screen is.
+    """
     screen = console(stderr=False)
     with screen.capture() as captured:
-        screen.print(renderable)
+        screen.print(renderable, soft_wrap=whole)
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     sys.stdout.flush()
 

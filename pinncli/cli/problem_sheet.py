@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from pinncli.cli.output import clean
 from pinncli.cli.tables import plain_table
+from pinncli.problem.outline import CLASSES, Outline, outline
 
 if TYPE_CHECKING:
     from pinncli.problem.checks import Report
@@ -34,7 +36,7 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
     if not report.errors:
         parts += _section("In turn", _legs(loaded.problem))
     if report.choices is not None:
-        parts += _section("Why", [_text(f"- {reason}") for reason in report.choices.reasons])
+        parts += _section("Why", [_bullets(report.choices.reasons)])
     if report.formulation is not None and report.plan is not None:
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
         parts += _section("Memory", [_memory(report.plan)])
@@ -46,10 +48,32 @@ def _heading(loaded: Loaded) -> Iterator[RenderableType]:
     yield Text.assemble((clean(loaded.name), "bold cyan"), f"  {clean(problem.title)}")
     if problem.description:
         yield _text(" ".join(problem.description.split()))
+    found = outline(tomllib.loads(loaded.text))
+    table = _grid()
+    table.add_row("Kind", _kind(found))
+    if tags := [tag for tag in problem.tags if tag not in (*CLASSES, *found.traits)]:
+        table.add_row("Tags", clean(", ".join(tags)))
     if problem.reference:
-        yield _text(f"Reference: {problem.reference}")
-    if problem.tags:
-        yield _text(f"Tags: {', '.join(problem.tags)}")
+        table.add_row("Source", clean(problem.reference))
+    if problem.accuracy is not None:
+        table.add_row(
+            "Accuracy", f"{_power(problem.accuracy)}, the relative L2 error that the benchmark asks for"
+        )
+    yield Text()
+    yield table
+
+
+def _kind(found: Outline) -> str:
+    """Class, linearity, dimension and size in words."""
+    linear = "linear" if found.linear else "nonlinear"
+    order = max(found.orders.values(), default=0)
+    words = [found.kind if found.kind != "other" else "", linear]
+    words += [f"order {order}" if order else "", f"{found.space}-d in space" if found.space else ""]
+    words += ["in time" if found.in_time else ""]
+    words += [f"{found.unknowns} unknowns" if found.unknowns > 1 else ""]
+    extra = ("complex", "inverse", "unknown number", "parametric", "geometry", "coefficient file", "integral")
+    words += [trait for trait in extra if trait in found.traits]
+    return ", ".join(filter(None, words))
 
 
 def _section(title: str, content: Iterable[RenderableType]) -> Iterator[RenderableType]:
@@ -84,10 +108,17 @@ def _conditions(formulation: Formulation, plan: Plan | None) -> Iterator[Rendera
     table = plain_table("condition", "on", "order", "points", "weight")
     points = {n: str(s.points) for s in plan.point_sets for n in s.conditions} if plan else {}
     points |= {terms.name: "by construction" for terms in formulation.met}
+    every = len(formulation.scope.coordinates)
+    fixed = {
+        name: ", ".join(points_of.sites[0].moved)
+        for points_of in (plan.point_sets if plan else ())
+        for name in points_of.conditions
+        if len(points_of.sites) == 1 and len(points_of.sites[0].moved) == every
+    }
     for terms in formulation.conditions:
         settings = formulation.problem.conditions[terms.name]
         where = settings.on if terms.data is None else f"data {terms.data.file}"
-        where += f" where {settings.where}" if settings.where else ""
+        where = fixed.get(terms.name, where) + (f" where {settings.where}" if settings.where else "")
         orders = [f"{order} in {name}" for name, order in terms.residual.orders.items() if order]
         table.add_row(
             clean(terms.name), clean(where), ", ".join(orders) or "value", points.get(terms.name, ""),
@@ -224,6 +255,19 @@ def _grid() -> Table:
     for _ in range(3):
         table.add_column(overflow="fold")
     return table
+
+
+def _bullets(lines: Sequence[str]) -> Table:
+    """A list whose folded lines hang."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for line in lines:
+        table.add_row("-", clean(line))
+    return table
+
+
+def _power(value: float) -> str:
+    """`1e-7` rather than `1e-07`."""
+    return f"{value:g}".replace("e-0", "e-")
 
 
 def _text(text: str) -> Text:

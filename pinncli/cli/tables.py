@@ -1,53 +1,15 @@
-"""Tables for stdout: the library and the comparison of runs. Data in, Rich renderables out."""
+"""Tables for stdout: the comparison of runs. Data in, Rich renderables out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from pinncli.cli.output import clean
 from pinncli.cli.progress import duration, number
-
-if TYPE_CHECKING:
-    from pinncli.problem.library import Entry
-
-_WIDTH_FOR_TAGS = 60
-_ORIGINS = {"folder": "./problems", "environment": "$PINNCLI_PROBLEMS", "shipped": "shipped with pinncli"}
-
-
-def library_table(entries: Sequence[Entry], width: int) -> Table:
-    """Problems grouped by where they come from: name, title, and tags where the screen is wide enough."""
-    table = plain_table("problem", "title", *(["tags"] if width >= _WIDTH_FOR_TAGS else []))
-    table.columns[0].no_wrap = True
-    for origin, heading in _ORIGINS.items():
-        group = [entry for entry in entries if entry.origin == origin]
-        if group and len({entry.origin for entry in entries}) > 1:
-            table.add_row(Text(heading, style="dim"))
-        for entry in group:
-            title = Text(clean(entry.title))
-            if entry.error:
-                title = Text(f"cannot be used: {clean(entry.error)}", style="red")
-            name, tags = Text(clean(entry.name), style="bold cyan"), Text(clean(", ".join(entry.tags)))
-            cells = [name, title, tags]
-            table.add_row(*cells[: len(table.columns)])
-    return table
-
-
-def entry_facts(entry: Entry) -> dict[str, Any]:
-    """One problem of the library for `list --json`."""
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "tags": list(entry.tags),
-        "path": str(entry.path),
-        "origin": entry.origin,
-        "description": entry.description,
-        "error": entry.error or None,
-    }
 
 
 def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pinncli.errors import NotFoundError
+from pinncli.problem.outline import Outline, outline, tags_of
 from pinncli.problem.source import is_control, printable
 
 Origin = Literal["path", "folder", "environment", "shipped"]
@@ -22,7 +23,10 @@ _MAX_LISTED = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A problem file that can be named; `error` says why it cannot be read, if so."""
+    """A problem file that can be named; `error` says why it cannot be read, if so.
+
+    `tags` are the file's own, then what its outline adds. There is no outline of a file that was only found.
+    """
 
     name: str
     title: str
@@ -31,6 +35,14 @@ class Entry:
     origin: Origin
     description: str = ""
     error: str = ""
+    reference: str = ""
+    accuracy: float | None = None
+    outline: Outline | None = None
+
+    @property
+    def searched(self) -> str:
+        """All text of it that a search looks at, in lower case."""
+        return " ".join((self.name, self.title, self.description, self.reference, *self.tags)).casefold()
 
     @property
     def shown(self) -> str:
@@ -87,13 +99,44 @@ def find_problem(name_or_path: str) -> Entry:
 def list_problems() -> list[Entry]:
     """Every problem that can be named, sorted by name; one that is broken carries its error.
 
-    Reads only TOML: neither sympy nor the checks are involved.
+    Reads TOML and, for the outlines, equations; neither sympy nor the checks are involved.
     """
     entries: dict[str, Entry] = {}
     for origin, path in _library():
         if path.stem not in entries:
             entries[path.stem] = _read(path, origin)
     return [entries[name] for name in sorted(entries)]
+
+
+def select(
+    entries: Sequence[Entry],
+    *,
+    words: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    kind: str | None = None,
+    dimension: int | None = None,
+) -> list[Entry]:
+    """Those that fit everything asked: all words (in name, title, texts or tags), all tags, the class, the
+    number of space dimensions. Raises `NotFoundError` where there are none, with near tags."""
+    found = [
+        entry
+        for entry in entries
+        if all(word.casefold() in entry.searched for word in words)
+        and {tag.casefold() for tag in tags} <= {tag.casefold() for tag in entry.tags}
+        and (kind is None or (entry.outline is not None and entry.outline.kind == kind))
+        and (dimension is None or (entry.outline is not None and entry.outline.space == dimension))
+    ]
+    if found or not (words or tags or kind or dimension is not None):
+        return found
+    asked = [*(f"the word '{printable(word)}'" for word in words)]
+    asked += [f"the tag '{printable(tag)}'" for tag in tags]
+    asked += [f"the class '{kind}'"] if kind else []
+    asked += [f"{dimension} space dimensions"] if dimension is not None else []
+    known = sorted({tag for entry in entries for tag in entry.tags})
+    strange = [tag for tag in tags if tag.casefold() not in {k.casefold() for k in known}]
+    near = [match for tag in strange for match in get_close_matches(tag, known, 3, 0.5)]
+    hint = f"did you mean {', '.join(near)}?" if near else f"tags: {', '.join(known)}"
+    raise NotFoundError(f"no problem has {' and '.join(asked)}" + (f"\n{hint}" if strange else ""))
 
 
 def _library() -> Iterator[tuple[Origin, Path]]:
@@ -111,7 +154,7 @@ def _path_name(path: Path) -> str:
 
 
 def _read(path: Path, origin: Origin) -> Entry:
-    """Title, tags and description of a file, without checking the rest of it."""
+    """Title, tags, description and outline of a file, without checking the rest of it."""
     try:
         if path.stat().st_size > _MAX_LISTED:
             return Entry(path.stem, "", (), path, origin, error="too large for a problem file")
@@ -120,10 +163,13 @@ def _read(path: Path, origin: Origin) -> Entry:
         return Entry(path.stem, "", (), path, origin, error=error.strerror or "cannot be read")
     except (ValueError, RecursionError) as error:
         return Entry(path.stem, "", (), path, origin, error=_line(str(error)))
-    tags = data.get("tags")
-    words = tuple(_line(tag) for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    title, description = _line(data.get("title")), _line(data.get("description"))
-    return Entry(path.stem, title, words, path, origin, description, "" if title else "no title")
+    found = outline(data)
+    tags = tuple(dict.fromkeys(_line(tag) for tag in (*tags_of(data), *found.traits)))
+    title, accuracy = _line(data.get("title")), data.get("accuracy")
+    return Entry(
+        path.stem, title, tags, path, origin, _line(data.get("description")), "" if title else "no title",
+        _line(data.get("reference")), accuracy if isinstance(accuracy, float) else None, found,
+    )  # fmt: skip
 
 
 def _line(text: object) -> str:

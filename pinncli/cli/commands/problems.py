@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinncli.cli.options import Json, ProblemName, Settings, Strict
+from pinncli.cli.options import EquationClass, Json, ProblemName, Settings, Strict
 from pinncli.cli.output import console, note, result, result_json, result_table
 from pinncli.errors import NotFoundError, ProblemError
 
@@ -15,22 +16,44 @@ if TYPE_CHECKING:
 
 
 def list_problems(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORD]...",
+            help="Only problems with all these words in name, title, description, reference or tags.",
+        ),
+    ] = None,
     tag: Annotated[
-        str | None, typer.Option("--tag", metavar="TAG", help="Only problems with this tag.")
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only problems with this tag. May be repeated."),
+    ] = None,
+    kind: Annotated[
+        EquationClass | None, typer.Option("--class", help="Only equations of this class.")
+    ] = None,
+    dimension: Annotated[
+        int | None,
+        typer.Option(
+            "--dimension",
+            min=0,
+            metavar="N",
+            help="Only problems in so many dimensions of space; time is none.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the problems that can be solved by name."""
-    from pinncli.cli import tables
+    """List the problems that can be solved by name, grouped by the class of their equations."""
+    from pinncli.cli import listing
     from pinncli.problem import library
 
-    entries = [e for e in library.list_problems() if tag is None or tag in e.tags]
-    if tag is not None and not entries:
-        raise NotFoundError(f"no problem has the tag '{tag}'; 'pinncli list' shows all tags")
+    entries = library.select(
+        library.list_problems(), words=words or (), tags=tag or (), kind=kind, dimension=dimension
+    )
     if json:
-        result_json({"problems": [tables.entry_facts(entry) for entry in entries]})
+        result_json({"problems": [listing.entry_facts(entry) for entry in entries]})
     else:
-        result_table(tables.library_table(entries, console(stderr=False).width))
+        screen = console(stderr=False)
+        fixed = screen.is_terminal or "COLUMNS" in os.environ
+        result_table(listing.library_lines(entries, screen.width if fixed else None), whole=True)
 
 
 def show(problem: ProblemName, settings: Settings = None) -> None:
