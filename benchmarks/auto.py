@@ -141,7 +141,8 @@ def main() -> None:
 
     report = common.Report("The program's own choices", asked.name, usable_cores() // asked.jobs, asked.out)
     report.begin(f"{campaign.machines(records)}\n\n{TEXT.format(budget=asked.budget, seed=asked.seed)}")
-    rows, ratios = [], {}
+    rows: list[list[str]] = []
+    ratios: dict[str, float] = {}
     for problem in dict.fromkeys(task.problem for task in tasks):
         mine = {task.label: records[task.key] for task in tasks if task.problem == problem}
         cells, ratio = row(problem, mine)
