@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from pinncli.language.functions import integer_power
 from pinncli.language.partials import Partial
 from pinncli.language.program import Input, Program
 from pinncli.language.scope import Residual, Site
+from pinncli.language.splines import Spline, evaluate
 
 TORCH: Mapping[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -53,8 +55,25 @@ TORCH: Mapping[str, Callable[..., Any]] = {
     "and": lambda a, b: a & b,
     "or": lambda a, b: a | b,
     "not": lambda a: ~a,
+    "lookup": lambda spline, *arguments: _lookup(spline, arguments),
 }
 """How torch runs each op of a `Program`; numpy's twin is `pinncli.language.functions.NUMPY`."""
+
+
+def _lookup(spline: Spline, arguments: Sequence[Tensor | float]) -> Tensor:
+    """A function from a file at tensors and numbers, of which one is a tensor."""
+    like = next(a for a in arguments if isinstance(a, Tensor))
+    knots, coefficients = _on_device(spline, like.device, like.dtype)
+    tensors = [torch.as_tensor(a, dtype=like.dtype, device=like.device).contiguous() for a in arguments]
+    value: Tensor = evaluate(torch, spline.degrees, knots, coefficients, tensors)
+    return value
+
+
+@lru_cache(maxsize=256)
+def _on_device(spline: Spline, device: torch.device, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
+    """Knots and coefficients of a spline where they are used."""
+    knots = [torch.tensor(t, dtype=dtype, device=device) for t in spline.knots]
+    return knots, torch.tensor(spline.coefficients, dtype=dtype, device=device)
 
 
 def _pair(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:

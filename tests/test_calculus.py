@@ -24,8 +24,10 @@ from pinncli.language.calculus import (
 )
 from pinncli.language.diagnostics import LanguageError
 from pinncli.language.functions import NUMPY
+from pinncli.language.lookups import Table
 from pinncli.language.parser import parse_equation, parse_expression
 from pinncli.language.program import Program
+from pinncli.language.splines import interpolate
 
 
 def scope(coordinates: str = "x t", unknowns: str = "u", **rest: Any) -> Scope:
@@ -436,7 +438,7 @@ WRONG = scope(
     constants={"alpha": 0.1},
     parameters=("nu",),
     definitions={"f": "2*u", "loop": "pool + 1", "pool": "loop*2", "bad": "alpha + alpah"},
-    functions={"a": ("x",)},
+    functions={"a": Table(("x",), "linear", interpolate([np.arange(2.0)], np.arange(2.0), "linear"))},
     columns=("u_seen",),
 )
 
@@ -475,7 +477,8 @@ WRONG = scope(
         ("d(u_seen, x) = 0", "no derivatives", (0, 12), ""),
         ("u_seen(x=0) = u", "at its own points only", (0, 11), ""),
         ("integral(u, x) = 1", "cannot be solved yet", (0, 8), ""),
-        ("a(x)*u = 1", "cannot be solved yet", (0, 1), ""),
+        ("a(x, t)*u = 1", "takes 1 argument, not 2", (0, 7), ""),
+        ("a(h)*u = 1", "takes real values", (2, 3), ""),
         ("x[3] = u", "cannot be solved yet", (0, 4), ""),
         ("sum(x) = u", "cannot be solved yet", (0, 3), ""),
         ("u = 1/(x - x)", "division by zero", (4, 13), ""),

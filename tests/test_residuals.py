@@ -63,7 +63,7 @@ def test_both_tables_have_the_same_functions() -> None:
     assert set(TORCH) == set(NUMPY)
 
 
-@pytest.mark.parametrize("op", sorted(TORCH))
+@pytest.mark.parametrize("op", sorted(TORCH.keys() - {"lookup"}))  # of tables: test_tables.py
 def test_torch_and_numpy_give_the_same(op: str) -> None:
     arguments = [argument(op, 40, seed) for seed in range(ARITY.get(op, 1))]
     if op == "where":

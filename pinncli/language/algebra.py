@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 from pinncli.language.functions import FUNCTIONS, symbol
+from pinncli.language.lookups import differentiated, lookup_of
 
 Expr: TypeAlias = sympy.Expr
 ZERO: Expr = sympy.S.Zero
@@ -146,7 +147,12 @@ def sqrt(a: Expr) -> Expr:
 
 
 def apply(name: str, *arguments: Expr) -> Expr:
-    """A function of the table. Numbers are worked out; conditions that are known are decided."""
+    """A function of the table. Numbers are worked out; conditions that are known are decided.
+
+    The functions of files keep their arguments: their values are known where programs are made.
+    """
+    if name not in FUNCTIONS:
+        return guarded(symbol(name)(*arguments))
     if all(argument.is_Number for argument in arguments):
         return number(_evaluate(FUNCTIONS[name].numpy, arguments))
     if name == "where" and (arguments[0].is_Number or arguments[1] == arguments[2]):
@@ -233,6 +239,9 @@ def _chain_rule(expr: Expr, changes: Sequence[Expr]) -> Expr:
         )
     if expr.is_Pow:
         return _power_rule(expr, *changes)
+    lookup = lookup_of(op_of(expr))
+    if lookup is not None:
+        return differentiated(lookup, expr.args, changes)
     return FUNCTIONS[op_of(expr)].derivative(*expr.args, *changes)
 
 

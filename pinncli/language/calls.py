@@ -11,6 +11,7 @@ from pinncli.language.algebra import Expr, add, apply, mul
 from pinncli.language.diagnostics import LanguageError
 from pinncli.language.functions import FUNCTIONS, TRUTH
 from pinncli.language.jets import Jets
+from pinncli.language.lookups import Lookup, Table
 from pinncli.language.nodes import Call, Name, Node
 from pinncli.language.program import Input
 from pinncli.language.scalars import Scalar, elementary
@@ -119,6 +120,17 @@ def _norm(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
     return Scalar(algebra.sqrt(add(*map(scalars.squared_magnitude, items))))
 
 
+def _lookup(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    """A function from a file."""
+    table = jets.scope.functions[node.function]
+    arguments = _scalars(node, values)
+    for argument, item in zip(arguments, node.arguments, strict=True):
+        if not argument.is_real:
+            raise LanguageError(f"'{node.function}' takes real values, and this one is complex", item.span)
+    lookup = Lookup(node.function, table.kind, (0,) * len(table.axes))
+    return Scalar(apply(lookup.op, *(argument.real for argument in arguments)))
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """What can be called: fewest and most arguments, and what it does with their values."""
@@ -147,7 +159,13 @@ CALLS: Mapping[str, Form] = {
     "dot": Form(2, 2, _dot),
     "norm": Form(1, 1, _norm),
 }
-"""All that can be called; coefficients from files and `LATER` cannot yet."""
+"""All that can be called besides the functions from files; `LATER` cannot yet."""
+
+
+def form_of_table(table: Table) -> Form:
+    """How a function from a file is called: with one argument per axis."""
+    return Form(len(table.axes), len(table.axes), _lookup)
+
 
 LATER: Mapping[str, str] = {"integral": "integrals", "sum": "sums over a vector coordinate"}
 """Part of the language, and refused by name until they can be solved."""

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import sympy
 
+from pinncli.language.splines import run_numpy
+
 Expr: TypeAlias = sympy.Expr
 
 
@@ -110,6 +112,7 @@ NUMPY: Mapping[str, Callable[..., Any]] = {
     "ipow": integer_power,
     "pow": np.power,
     "sqrt": np.sqrt,
+    "lookup": run_numpy,
     **{name: function.numpy for name, function in FUNCTIONS.items()},
 }
 """How numpy runs each op of a `Program`; some arguments may be Python floats, never all of them."""

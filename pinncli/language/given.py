@@ -10,6 +10,7 @@ import numpy as np
 from pinncli.language.algebra import ONE, ZERO, Expr, add, as_float, differentiate, mul, number, replace
 from pinncli.language.calculus import difference_parts
 from pinncli.language.jets import Jets
+from pinncli.language.lookups import lookup_of
 from pinncli.language.nodes import Equation
 from pinncli.language.partials import Partial
 
@@ -132,6 +133,9 @@ def _smooth(formula: Expr) -> None:
         part = stack.pop()
         if part.args and not (part.is_Add or part.is_Mul or part.is_Pow):
             name = str(part.func.__name__)
+            lookup = lookup_of(name)
+            if lookup is not None:
+                raise NoFormulaError(f"its values are from the file of '{lookup.name}'")
             if name in _KINKED:
                 raise NoFormulaError(f"its values have {name}(...), a kink that the ansatz would keep inside")
         stack += part.args

@@ -9,8 +9,10 @@ import numpy as np
 
 from pinncli.language.algebra import AlgebraError, Expr, as_float, op_of
 from pinncli.language.functions import NUMPY
+from pinncli.language.lookups import Table, lookup_of
 from pinncli.language.program import Input, Instruction, Program
 from pinncli.language.scope import Scope
+from pinncli.language.splines import Spline, derivative
 
 _KINDS = ("coordinate", "parameter", "normal", "column", "partial")
 
@@ -22,7 +24,7 @@ def lower(expressions: Sequence[Expr], entries: Mapping[Expr, Input], scope: Sco
     """
     used = {symbol for expr in expressions for symbol in expr.free_symbols}
     symbols = sorted(used, key=lambda symbol: _rank(entries[symbol], scope))
-    emitter = _Emitter(symbols)
+    emitter = _Emitter(symbols, scope.functions)
     outputs = tuple(emitter.slot(expr) for expr in expressions)
     return Program(tuple(entries[s] for s in symbols), tuple(emitter.instructions), outputs)
 
@@ -42,8 +44,9 @@ def _rank(entry: Input, scope: Scope) -> tuple[object, ...]:
 class _Emitter:
     """Instructions so far; equal instructions share a slot, constants are folded."""
 
-    def __init__(self, symbols: Sequence[Expr]) -> None:
+    def __init__(self, symbols: Sequence[Expr], functions: Mapping[str, Table]) -> None:
         self.instructions: list[Instruction] = []
+        self._functions = functions
         self._inputs = len(symbols)
         self._slots: dict[Expr, int] = {symbol: k for k, symbol in enumerate(symbols)}
         self._numbers: dict[Instruction, int] = {}
@@ -63,13 +66,18 @@ class _Emitter:
             return self._product(*expr.as_coeff_Mul())
         if expr.is_Pow:
             return self._power(*expr.args)
-        return self._emit(op_of(expr), *(self.slot(argument) for argument in expr.args))
+        arguments = [self.slot(argument) for argument in expr.args]
+        lookup = lookup_of(op_of(expr))
+        if lookup is None:
+            return self._emit(op_of(expr), *arguments)
+        spline = derivative(self._functions[lookup.name].spline, lookup.orders)
+        return self._emit("lookup", *arguments, spline=spline)
 
-    def _emit(self, op: str, *arguments: int, value: float = 0.0) -> int:
+    def _emit(self, op: str, *arguments: int, value: float = 0.0, spline: Spline | None = None) -> int:
         known = [self._known(argument) for argument in arguments]
         if arguments and None not in known:
-            return self._constant(_fold(op, [k for k in known if k is not None], value))
-        instruction = Instruction(op, arguments, value)
+            return self._constant(_fold(op, [k for k in known if k is not None], value, spline))
+        instruction = Instruction(op, arguments, value, spline)
         if instruction not in self._numbers:
             self._numbers[instruction] = self._inputs + len(self.instructions)
             self.instructions.append(instruction)
@@ -122,10 +130,11 @@ class _Emitter:
         return self._emit("pow", below, self.slot(exponent))
 
 
-def _fold(op: str, arguments: Sequence[float], value: float) -> float:
+def _fold(op: str, arguments: Sequence[float], value: float, spline: Spline | None) -> float:
     with np.errstate(all="ignore"):
+        before = [spline] if op == "lookup" else []
         exponent = [int(value)] if op == "ipow" else []
-        result = float(NUMPY[op](*arguments, *exponent))
+        result = float(NUMPY[op](*before, *arguments, *exponent))
     if not np.isfinite(result):
         raise AlgebraError("a constant part has no finite value")
     return result

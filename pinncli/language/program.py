@@ -9,10 +9,11 @@ solutions) and torch (residuals) with the same result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pinncli.language.partials import Partial
+from pinncli.language.splines import Spline
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,15 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """`op` is a key of the function tables; `arguments` are slots; `value` is for `const`."""
+    """`op` is a key of the function tables; `arguments` are slots; `value` is for `const` and `ipow`.
+
+    `lookup` evaluates `spline`, a function from a file or a derivative of it.
+    """
 
     op: str
     arguments: tuple[int, ...] = ()
     value: float = 0.0
+    spline: Spline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Program:
         for step in self.instructions:
             if step.op == "const":
                 slots.append(step.value)
+            elif step.op == "lookup":
+                slots.append(functions["lookup"](step.spline, *(slots[k] for k in step.arguments)))
             elif step.op == "ipow":
                 slots.append(functions["ipow"](slots[step.arguments[0]], int(step.value)))
             else:
@@ -79,7 +86,7 @@ class Program:
         kept = sorted(needed)
         place = {slot: k for k, slot in enumerate(kept)}
         instructions = tuple(
-            Instruction(step.op, tuple(place[k] for k in step.arguments), step.value)
+            replace(step, arguments=tuple(place[k] for k in step.arguments))
             for slot in kept
             if slot >= first
             for step in [self.instructions[slot - first]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from pinncli.language.lookups import Table
 from pinncli.language.nodes import Node
 from pinncli.language.partials import Partial
 from pinncli.language.program import Program
@@ -27,8 +28,8 @@ class Scope:
     constants: Mapping[str, float] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
     definitions: Mapping[str, Node] = field(default_factory=dict)
-    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Coefficients from files: name to axes. Not solvable yet, refused by name."""
+    functions: Mapping[str, Table] = field(default_factory=dict)
+    """Functions from files."""
     columns: tuple[str, ...] = ()
     """Data columns that this condition may use."""
     normal: bool = False

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from pinncli.language import algebra
 from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, apply
-from pinncli.language.calls import CALLS, LATER, SYNONYMS, Form, differentiated
+from pinncli.language.calls import CALLS, LATER, SYNONYMS, Form, differentiated, form_of_table
 from pinncli.language.diagnostics import Finding, LanguageError, nearest
 from pinncli.language.jets import Jets
 from pinncli.language.nodes import At, Binary, Call, Index, Name, Node, Number, Unary, Vector, walk
@@ -200,18 +200,17 @@ def _form(node: Call, scope: Scope) -> Form:
     span = (node.span[0], node.span[0] + len(name))
     if name in LATER:
         raise LanguageError(f"'{name}': {LATER[name]} cannot be solved yet", span)
-    if name in scope.functions:
-        raise LanguageError(f"'{name}': coefficients from files cannot be solved yet", span)
     if name in scope.unknowns:
         hint = f"to evaluate it at a point write {name}({scope.coordinates[0]}=0)"
         raise LanguageError(f"the unknown '{name}' is not a function", span, hint)
-    if name in scope.names() or scope.subscripted(name):
+    table = scope.functions.get(name)
+    if table is None and (name in scope.names() or scope.subscripted(name)):
         raise LanguageError(f"'{name}' is not a function", span, "products are written with '*'")
-    if name not in CALLS:
+    if table is None and name not in CALLS:
         hint = f"did you mean '{SYNONYMS[name]}'?" if name in SYNONYMS else ""
         hint = hint or nearest(name, (*CALLS, *scope.functions))
         raise LanguageError(f"unknown function '{name}'", span, hint)
-    form = CALLS[name]
+    form = CALLS[name] if table is None else form_of_table(table)
     if count < form.fewest or (form.most is not None and count > form.most):
         wanted = f"{form.fewest}" if form.most == form.fewest else f"{form.fewest} or more"
         plural = "" if wanted == "1" else "s"

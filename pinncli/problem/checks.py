@@ -22,6 +22,7 @@ from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, su
 from pinncli.problem.plan import Plan, derive_plan
 from pinncli.problem.settings import DenseSettings, FeatureSettings
 from pinncli.problem.source import Loaded, SourceMap, computed_from, printable
+from pinncli.problem.tables import check_tables
 from pinncli.problem.terms import ConditionTerms, Formulation
 from pinncli.problem.windows import check_windows
 
@@ -66,6 +67,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *count_conditions(formulation, source),
         *check_levels(formulation, source),
         *_check_regions(formulation, source),
+        *check_tables(formulation, source),
         *check_corners(formulation, source),
         *check_exact(formulation, source),
         *_check_use(loaded, formulation),
@@ -219,8 +221,9 @@ def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
         if name not in used
     ]
     findings += [
-        source.diagnose(("constants", name), "is not used", severity="warning")
-        for name in problem.constants
+        source.diagnose((section, name), "is not used", severity="warning")
+        for section in ("constants", "functions")
+        for name in getattr(problem, section)
         if name not in asked
     ]
     return findings
@@ -235,7 +238,8 @@ def _names(tree: Node | Equation, scope: Scope) -> set[str]:
             case Name(name):
                 split = scope.subscripted(name)
                 found |= {name, split[0]} if split else {name}
-            case Call(_, arguments):
+            case Call(function, arguments):
+                found.add(function)
                 stack += arguments
             case Unary(_, operand):
                 stack.append(operand)

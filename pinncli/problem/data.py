@@ -191,6 +191,11 @@ def _read_hdf5_table(path: Path) -> dict[str, Array]:
     return columns
 
 
+def read_columns(path: Path) -> dict[str, Array]:
+    """Everything in a CSV or HDF5 file by name, of any shape; raises `DataError`."""
+    return _read_hdf5(path)[0] if path.suffix.lower() in _HDF5_SUFFIXES else _read_csv(path)
+
+
 def read_reference(path: Path, problem: Problem) -> Reference:
     """An accurate solution from an HDF5 file, checked against the problem; raises `DataError`."""
     datasets, attributes = _read_hdf5(path)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pinncli.errors import Diagnostic, ProblemError
 from pinncli.language.calculus import compile_equation, compile_expression
 from pinncli.language.diagnostics import LanguageError, nearest
+from pinncli.language.lookups import Table
 from pinncli.language.nodes import Binary, Equation, Node, Number, Span, Unary
 from pinncli.language.parser import parse_equation, parse_expression, parse_labels
 from pinncli.language.program import Instruction, Program
@@ -20,6 +21,7 @@ from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
 from pinncli.problem.support import unsupported
+from pinncli.problem.tables import read_function
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
 
 __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
@@ -37,7 +39,7 @@ def formulate(loaded: Loaded) -> Formulation:
     texts = _parse_all(report)
     if not findings:
         formulation = _compile_all(report, texts)
-        if not findings:
+        if formulation is not None and not findings:
             return formulation
     raise ProblemError(sorted(dict.fromkeys(findings), key=lambda d: (d.line, d.column)))
 
@@ -106,8 +108,11 @@ def _parse_all(report: _Reporter) -> _Texts:
     return texts
 
 
-def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
+def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
     problem = report.loaded.problem
+    tables = {name: table for name in problem.functions if (table := _function(name, report)) is not None}
+    if len(tables) < len(problem.functions):
+        return None  # no formula can be judged without them
     scope = Scope(
         coordinates=tuple(problem.coordinates),
         space=problem.space,
@@ -116,6 +121,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation:
         constants=problem.constants,
         parameters=tuple(problem.parameters),
         definitions=texts.definitions,
+        functions=tables,
     )
     definitions = {}
     for name, node in texts.definitions.items():
@@ -240,6 +246,18 @@ def _table(condition: Condition, path: KeyPath, report: _Reporter) -> DataTable 
         return DataTable(read_table(resolve(file, loaded), loaded.problem), file)
     except DataError as error:
         report.findings.append(loaded.source.diagnose(place, f"{printable(file)}: {error}"))
+        return None
+
+
+def _function(name: str, report: _Reporter) -> Table | None:
+    """A function from its file; None and a finding where that is wrong."""
+    loaded = report.loaded
+    function = loaded.problem.functions[name]
+    try:
+        return read_function(resolve(function.file, loaded), name, function)
+    except DataError as error:
+        path = ("functions", name, "file")
+        report.findings.append(loaded.source.diagnose(path, f"{printable(function.file)}: {error}"))
         return None
 
 

@@ -58,7 +58,9 @@ class Function(Settings):
     """`[functions.a] file = "a.h5", axes = ["x", "y"]`: a coefficient from a file."""
 
     file: str
-    axes: tuple[str, ...]
+    axes: tuple[str, ...] = Field(min_length=1, max_length=4)
+    """Names of its arguments in the file, in order."""
+    interpolation: Literal["cubic", "linear", "nearest"] = "cubic"
 
 
 class Condition(Settings):

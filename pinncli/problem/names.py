@@ -140,8 +140,6 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     uses += [(("output", "grid", n), n, problem.coordinates, "coordinate") for n in problem.output.grid]
     for name, unknown in problem.unknowns.items():
         uses += [(("unknowns", name, "of"), n, problem.coordinates, "coordinate") for n in unknown.of or ()]
-    for name, function in problem.functions.items():
-        uses += [(("functions", name, "axes"), n, problem.coordinates, "coordinate") for n in function.axes]
     findings = [
         source.diagnose(
             path, f"no {kind} '{printable(name, 40)}'", where=path[:-1], hint=nearest(name[:80], known)
