@@ -12,7 +12,9 @@ from pinncli.assembly import assemble
 from pinncli.optimisers import OPTIMISERS
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
+from pinncli.problem.legs import legs
 from pinncli.problem.loading import load_problem
+from pinncli.problem.terms import Formulation
 from pinncli.solution import Solution
 from pinncli.training import Setup, Stage, start, train
 
@@ -25,14 +27,39 @@ BRIEF = {
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""
 
+FROZEN = {
+    "poisson_neumann": (200, "{}", 1, 1, 1, 1e-7),
+    "poisson3d": (500, "{}", 1, 1, 1, 1e-3),
+    "minimal_surface": (200, "{}", 1, 1, 6, 1e-4),
+    "biharmonic_plate": (300, "{}", 1, 1, 1, 3e-3),
+    "elasticity": (250, "{}", 2, 1, 1, 1e-4),
+    "stokes": (200, "{}", 1, 1, 1, 1e-6),
+}
+"""Frozen features: their number, patches and scale, the time windows of which the first is solved, steps of
+least squares, and the relative L2 error that they must reach there."""
+
+
+def solved(formulation: Formulation, kind: str, steps: int) -> float:
+    """The largest relative L2 error after `steps` of an optimiser."""
+    assembly = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
+    options = {"lm": {"damping": 1e-2}, "lsq": {"tolerance": 1e-3}}[kind]
+    stage = Stage(OPTIMISERS[kind](**options), kind, steps, 0, steps, 1e-2, steps)
+    setup = Setup([stage], assembly.objective, assembly.draw, lambda _: None, assembly.values)
+    last = [state for _, state in train(setup, start(setup, assembly.initial_theta()))][-1]
+    solution = Solution.of(assembly, last.theta)
+    return solution.error_on(solution.error_points(2000))
+
 
 @pytest.mark.parametrize("name", BRIEF)
 def test_problem_is_solved_briefly(name: str) -> None:
     settings, steps, asked = BRIEF[name]
-    formulation = formulate(load_problem(name, settings))
-    assembly = assemble(formulation, choose(formulation), 0, torch.device("cpu"), torch.float64)
-    stage = Stage(OPTIMISERS["lm"](damping=1e-2), "lm", steps, 0, steps, 1e-2, steps)
-    setup = Setup([stage], assembly.objective, assembly.draw, lambda _: None, assembly.values)
-    last = [state for _, state in train(setup, start(setup, assembly.initial_theta()))][-1]
-    solution = Solution.of(assembly, last.theta)
-    assert solution.error_on(solution.error_points(2000)) < asked
+    assert solved(formulate(load_problem(name, settings)), "lm", steps) < asked
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_features_solve_the_problem_briefly(name: str) -> None:
+    width, patches, scale, windows, steps, asked = FROZEN[name]
+    network = f'network={{kind = "features", width = {width}, patches = {patches}, scale = {scale}}}'
+    settings = [network] + [f"marching={{windows = {windows}}}"] * (windows > 1)
+    first = legs(formulate(load_problem(name, settings)))[0]
+    assert solved(first.formulation, "lsq", steps) < asked

@@ -303,6 +303,29 @@ def test_a_zero_gradient_moves_nothing(kind: str) -> None:
     assert info.status == ("ok" if kind in ("adam", "soap") else "converged")
 
 
+class Stuck(LeastSquares):
+    """Promises a decrease at `start` and yields none anywhere."""
+
+    def value(self, theta: Tensor) -> float:
+        if len(self.calls) > 2000:
+            raise AssertionError("the step does not end")
+        return super().value(self.start) + (0.0 if torch.equal(theta, self.start) else 1.0)
+
+
+@pytest.mark.parametrize("lowered", range(4))
+def test_least_squares_gives_up_whatever_lambda_it_starts_from(lowered: int) -> None:
+    """Lowering lambda comes back to where it began, which must not raise it again."""
+    problem = Stuck("stuck", lambda x: x - 1.0, tensor(0.3, 0.7, -1.0))
+    damping = 1e3 * torch.finfo(torch.float64).eps
+    for _ in range(lowered):
+        damping = max(0.1 * damping, 4.0 * torch.finfo(torch.float64).eps)
+    optimiser = make("lsq")
+    state = replace(optimiser.init(problem, problem.start), damping=damping)
+    theta, _, info = optimiser.step(problem, problem.start, state)
+    assert info.status == "failed"
+    assert torch.equal(theta, problem.start)
+
+
 @pytest.mark.parametrize("mu", [0.0, 0.9])
 def test_a_singular_kernel_is_damped_until_it_factors(mu: float) -> None:
     """Equal rows, with a damping that rounding swallows."""

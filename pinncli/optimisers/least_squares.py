@@ -78,7 +78,7 @@ class LeastSquares:
             return theta, state, StepInfo(value, norm, 0.0, evaluations, "failed")
         if math.sqrt(2.0 * value) <= LOST * _floor(theta) * model.size:
             return theta, state, StepInfo(value, norm, 0.0, evaluations, "converged")
-        damping = state.damping
+        damping, raised = state.damping, False
         while True:
             v = model.step(damping)
             promised = value - model.ahead(v)
@@ -86,8 +86,9 @@ class LeastSquares:
             if promised > self.tolerance * value:
                 trial, share, count = _search(objective, theta, v, value, promised)
                 evaluations += count
-                if damping == state.damping < _first(theta) and value - trial < LINEAR * promised:
-                    damping = _first(theta)
+                untried = not raised and damping == state.damping < _first(theta)
+                if untried and value - trial < LINEAR * promised:
+                    damping, raised = _first(theta), True
                     continue
             if trial < value:
                 length = share * float(torch.linalg.vector_norm(v))
