@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Engine
-from pinncli.geometry import SAMPLERS, Box, Predicate, stream_seed
+from pinncli.geometry import SAMPLERS, draw_points, stream_seed
 from pinncli.handover import Handover
 from pinncli.known import Known
 from pinncli.language.partials import Partial
@@ -27,11 +27,13 @@ from pinncli.objective import Objective
 from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
 from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
-from pinncli.problem.model import Problem
+from pinncli.problem.domains import domain_of
+from pinncli.problem.numeric import predicate
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import ResampleSettings
 from pinncli.problem.terms import ConditionTerms, Formulation
-from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
+from pinncli.residuals import Condition, Group, Sample
+from pinncli.shapes import Domain
 from pinncli.weighting import natural_scale
 
 CANDIDATES = 4
@@ -61,14 +63,14 @@ FRESH_DRAW = 1_000_000
 
 @dataclass(frozen=True)
 class Region:
-    """A group's part of the domain: `count` points a side, or fixed points with data columns.
+    """A group's part of the domain: `counts` points of the labels, or fixed points with data columns.
 
     `handover` names the columns that the window before gives at the points.
     """
 
     labels: tuple[str, ...]
     where: Program | None
-    count: int
+    counts: tuple[int, ...]
     data: Sample | None
     handover: Mapping[str, Partial]
 
@@ -81,7 +83,7 @@ class Assembly:
     """
 
     formulation: Formulation
-    box: Box
+    domain: Domain
     network: Network
     engine: Engine
     groups: tuple[Group, ...]
@@ -101,7 +103,7 @@ class Assembly:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """Names of the coordinates, in the problem's order."""
-        return self.box.names
+        return self.domain.names
 
     def initial_theta(self) -> Tensor:
         """theta (p,) before training, from the seed alone."""
@@ -129,12 +131,12 @@ class Assembly:
         for k, region in enumerate(self.regions):
             if region.data is not None:
                 samples.append(region.data)
-            elif by == "residual" and theta is not None and not self.box.sides(region.labels):
+            elif by == "residual" and theta is not None and region.labels == ("interior",):
                 samples.append(self._by_residual(k, number, theta, gate))
-            elif by == "retain" and theta is not None and not self.box.sides(region.labels):
+            elif by == "retain" and theta is not None and region.labels == ("interior",):
                 samples.append(self._retain(k, number, theta, points[k], gate))
             else:
-                samples.append(self._sample(region, region.count, self.method, number))
+                samples.append(self._sample(region, region.counts, self.method, number))
         return tuple(samples)
 
     def fresh(self, interior: int, side: int) -> tuple[Sample, ...]:
@@ -152,12 +154,12 @@ class Assembly:
     def _fresh(self, region: Region, interior: int, side: int) -> Sample:
         if region.data is not None:
             return region.data
-        count = side if self.box.sides(region.labels) else interior
-        return self._sample(region, count, "uniform", FRESH_DRAW)
+        count = interior if region.labels == ("interior",) else side
+        return self._sample(region, (count,) * len(region.labels), "uniform", FRESH_DRAW)
 
-    def _sample(self, region: Region, count: int, method: str, number: int) -> Sample:
-        where = _predicate(region.where, self.coordinates)
-        drawn = self.box.sample(region.labels, count, SAMPLERS[method], self.seed, number, where)
+    def _sample(self, region: Region, counts: Sequence[int], method: str, number: int) -> Sample:
+        where = predicate(region.where, self.coordinates)
+        drawn = draw_points(self.domain, region.labels, counts, SAMPLERS[method], self.seed, number, where)
         sample = Sample(drawn.points, drawn.normals, {}).to(self.device, self.dtype)
         if self.handover is None or not region.handover:
             return sample
@@ -169,9 +171,10 @@ class Assembly:
         Of the points, `share` are the first of draw 0 and stay there.
         """
         assert self.resample is not None  # noqa: S101  (the caller has seen it)
-        staying = round(self.resample.share * self.regions[group].count)
-        count = self.regions[group].count - staying
-        candidates = self._sample(self.regions[group], CANDIDATES * count, self.method, number)
+        (whole,) = self.regions[group].counts
+        staying = round(self.resample.share * whole)
+        count = whole - staying
+        candidates = self._sample(self.regions[group], (CANDIDATES * count,), self.method, number)
         size = self._sizes(group, candidates, theta, gate)
         density = size**self.resample.power
         density = density / density.mean().clamp_min(torch.finfo(torch.float64).tiny) + self.resample.floor
@@ -183,7 +186,9 @@ class Assembly:
         chosen = torch.topk(exponential / density, count, largest=False).indices.sort().values
         followed = candidates[chosen.to(self.device)]
         return (
-            self._sample(self.regions[group], staying, self.method, 0).join(followed) if staying else followed
+            self._sample(self.regions[group], (staying,), self.method, 0).join(followed)
+            if staying
+            else followed
         )
 
     def _retain(self, group: int, number: int, theta: Tensor, old: Sample, gate: Gate | None) -> Sample:
@@ -192,20 +197,13 @@ class Assembly:
         """
         size = self._sizes(group, old, theta, gate)
         kept = old[torch.nonzero(size > size.mean()).squeeze(1).to(self.device)]
-        return kept.join(self._sample(self.regions[group], len(old) - len(kept), self.method, number))
+        return kept.join(self._sample(self.regions[group], (len(old) - len(kept),), self.method, number))
 
     def _sizes(self, group: int, sample: Sample, theta: Tensor, gate: Gate | None) -> Tensor:
         """|r| (n,) of all conditions of the group together, as causality sees it, on the CPU."""
         alone = self.objective_of([self.groups[group]], [sample])
         together: Tensor = torch.stack(list(alone.magnitudes(theta).values())).norm(dim=0)
         return (together if gate is None else together * gate(sample.points)).double().cpu()
-
-
-def domain(problem: Problem) -> Box:
-    """The box of a problem's coordinates."""
-    ranges = [c.range for c in problem.coordinates.values()]
-    low, high = tuple(r[0] for r in ranges), tuple(r[1] for r in ranges)
-    return Box(tuple(problem.coordinates), low, high, problem.space)
 
 
 def assemble(
@@ -218,18 +216,18 @@ def assemble(
 ) -> Assembly:
     """Build every part from its literal table."""
     problem = formulation.problem
-    box = domain(problem)
-    names = box.names
+    domain = domain_of(problem)
+    names = domain.names
     periodic = tuple(name in choices.network.periodic for name in names)
-    features = Features(box.low, box.high, periodic, choices.network.harmonics)
+    features = Features(domain.low, domain.high, periodic, choices.network.harmonics)
     network = _network(choices.network, features, len(problem.components), seed, device, dtype)
     lap_axes = tuple(names.index(name) for name in problem.space)
     if formulation.ansatz is not None:
         known = formulation.ansatz
         network = Ansatz(network, Known(known.program, known.indices, names, len(problem.components)))
-    groups, regions = _groups(point_groups(formulation, choices), formulation, box, device, dtype)
+    groups, regions = _groups(point_groups(formulation, choices), formulation, domain, device, dtype)
     together = point_groups(formulation, choices, formulation.met)
-    met, met_regions = _groups(together, formulation, box, device, dtype)
+    met, met_regions = _groups(together, formulation, domain, device, dtype)
     parameters = ParameterMap(
         tuple(problem.parameters),
         tuple(p.initial for p in problem.parameters.values()),
@@ -238,7 +236,7 @@ def assemble(
     engine = ENGINES[choices.engine](problem.components, lap_axes)
     assembly = Assembly(
         formulation=formulation,
-        box=box,
+        domain=domain,
         network=network,
         engine=engine,
         groups=groups,
@@ -321,7 +319,7 @@ def _network(
 
 def adaptation(assembly: Assembly) -> Adaptation | None:
     """The rules of the adaptive weights that the problem asks for; None without any."""
-    formulation, box = assembly.formulation, assembly.box
+    formulation, domain = assembly.formulation, assembly.domain
     training, time = formulation.problem.training, formulation.problem.time
     balance, attention, causal = training.balance, training.attention, training.causal
     if balance == attention == causal == "off":
@@ -330,11 +328,11 @@ def adaptation(assembly: Assembly) -> Adaptation | None:
     if causal != "off":
         if time is None:
             raise ValueError("causal weights need a time coordinate")
-        axis, first = box.names.index(time), initial_conditions(formulation)
+        axis, first = domain.names.index(time), initial_conditions(formulation)
         rule = Causal(
             axis=axis,
-            low=box.low[axis],
-            high=box.high[axis],
+            low=domain.low[axis],
+            high=domain.high[axis],
             first=first,
             follows=tuple(c.name for c in formulation.conditions if c.name not in first and not c.data),
             weights={c.name: c.weight for g in assembly.groups for c in g.conditions},
@@ -345,14 +343,14 @@ def adaptation(assembly: Assembly) -> Adaptation | None:
         balance=None if balance == "off" else Balance(weights=emphasis, **balance.model_dump()),
         attention=None if attention == "off" else Attention(**attention.model_dump()),
         causal=rule,
-        extents=tuple(high - low for low, high in zip(box.low, box.high, strict=True)),
+        extents=tuple(high - low for low, high in zip(domain.low, domain.high, strict=True)),
     )
 
 
 def _groups(
     point_groups: Sequence[PointGroup],
     formulation: Formulation,
-    box: Box,
+    domain: Domain,
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple[tuple[Group, ...], tuple[Region, ...]]:
@@ -361,29 +359,30 @@ def _groups(
     groups, regions = [], []
     for together in point_groups:
         first, region = together.terms[0], together.region
-        conditions = [Condition(t.name, t.residual, _weight(t, formulation, box)) for t in together.terms]
+        conditions = [Condition(t.name, t.residual, _weight(t, formulation, domain)) for t in together.terms]
         groups.append(Group.of("+".join(c.name for c in conditions), names, conditions))
         data = _data_sample(first, names, device, dtype) if first.data else None
         handed = {column: partial for t in together.terms for column, partial in t.handover.items()}
-        regions.append(Region(region.labels, region.where, together.each, data, handed))
+        regions.append(Region(region.labels, region.where, together.counts, data, handed))
     return tuple(groups), tuple(regions)
 
 
-def _weight(terms: ConditionTerms, formulation: Formulation, box: Box) -> float:
+def _weight(terms: ConditionTerms, formulation: Formulation, domain: Domain) -> float:
     """The condition's weight, over the square of its equation's natural scale unless weights are plain."""
     if formulation.problem.training.weights == "plain":
         return terms.weight
     if terms.data:
-        sample = _data_sample(terms, box.names, torch.device("cpu"), torch.float64)
+        sample = _data_sample(terms, domain.names, torch.device("cpu"), torch.float64)
     else:
-        where = _predicate(terms.region.where, box.names)
-        drawn = box.sample(terms.region.labels, SCALE_POINTS, SAMPLERS["sobol"], 0, 0, where)
+        where, labels = predicate(terms.region.where, domain.names), terms.region.labels
+        drawn = draw_points(domain, labels, [SCALE_POINTS] * len(labels), SAMPLERS["sobol"], 0, 0, where)
         # the scale asks for slopes in the unknowns, where a column handed over has no part
         columns = dict.fromkeys(terms.handover, torch.zeros(len(drawn), dtype=torch.float64))
         sample = Sample(drawn.points, drawn.normals, columns)
-    extents = [high - low for low, high in zip(box.low, box.high, strict=True)]
+    extents = [high - low for low, high in zip(domain.low, domain.high, strict=True)]
     initial = {name: p.initial for name, p in formulation.problem.parameters.items()}
-    return terms.weight / natural_scale(terms.residual, box.names, box.space, extents, sample, initial) ** 2
+    space = formulation.problem.space
+    return terms.weight / natural_scale(terms.residual, domain.names, space, extents, sample, initial) ** 2
 
 
 def _data_sample(
@@ -394,16 +393,6 @@ def _data_sample(
     points = torch.tensor(np.stack([columns[n] for n in names], axis=1), dtype=torch.float64)
     rest = {n: torch.tensor(c, dtype=torch.float64) for n, c in columns.items() if n not in names}
     return Sample(points, torch.zeros_like(points), rest).to(device, dtype)
-
-
-def _predicate(program: Program | None, names: Sequence[str]) -> Predicate | None:
-    if program is None:
-        return None
-
-    def keep(points: Tensor) -> Tensor:
-        return run_on_coordinates(program, points, names)[0].bool()
-
-    return keep
 
 
 def _block(

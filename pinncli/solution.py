@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pinncli.assembly import FRESH_DRAW, Assembly, domain
+from pinncli.assembly import FRESH_DRAW, Assembly
 from pinncli.errors import UsageError
 from pinncli.evaluation import (
     Array,
@@ -23,10 +23,11 @@ from pinncli.evaluation import (
     nodes,
     storage_order,
 )
-from pinncli.geometry import SAMPLERS
+from pinncli.geometry import SAMPLERS, draw_points
 from pinncli.language.functions import NUMPY
 from pinncli.language.program import Program
 from pinncli.piece import Piece, merged, root_mean_square
+from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
 from pinncli.problem.terms import Formulation
 from pinncli.problem.windows import window_of
@@ -118,6 +119,9 @@ class Solution:
         columns = [data.coordinates[name] for name in self.coordinates]
         points = grid_points(columns) if data.gridded else np.stack(columns, axis=1)
         values = {name: v.ravel() for name, v in data.values.items()}
+        inside = domain_of(self.problem).contains(points)
+        if not inside.all():  # a grid over a domain with holes
+            points, values = points[inside], {name: v[inside] for name, v in values.items()}
         if count < FRESH_ERRORS and count < len(
             points
         ):  # at random: a stride could keep to one plane of a grid
@@ -128,8 +132,9 @@ class Solution:
     def fresh_points(self, count: int) -> Array:
         """Uniform points (n, d) of the domain that training has never seen."""
         seed = self.pieces[0].assembly.seed
-        sampled = domain(self.problem).sample(("interior",), count, SAMPLERS["uniform"], seed, FRESH_DRAW + 1)
-        return sampled.points.numpy()
+        domain = domain_of(self.problem)
+        drawn = draw_points(domain, ("interior",), (count,), SAMPLERS["uniform"], seed, FRESH_DRAW + 1)
+        return drawn.points.numpy()
 
     def _errors(self, points: Array, reference: Mapping[str, Array]) -> dict[str, Errors]:
         values = self.components(points)
@@ -171,7 +176,7 @@ class Solution:
         points = points[:, [order.index(name) for name in axes]]
         shape = tuple(len(axes[name]) for name in order)
         fields: dict[str, NDArray[np.floating]] = {
-            name: values.reshape(shape) for name, values in self._fields(points).items()
+            name: values.reshape(shape) for name, values in self._fields_inside(points).items()
         }
         letters = dict(zip(self.problem.space, "XYZ", strict=False)) | dict.fromkeys(self.problem.varied, "P")
         if self.problem.time:
@@ -188,6 +193,12 @@ class Solution:
     def at_points(self, columns: Mapping[str, Array]) -> PointSet:
         """All fields at scattered points, one column (n,) per coordinate."""
         points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in self.coordinates], axis=1)
+        outside = np.flatnonzero(~domain_of(self.problem).contains(points))
+        if outside.size:
+            row = int(outside[0])
+            place = ", ".join(f"{n} = {v:g}" for n, v in zip(self.coordinates, points[row], strict=True))
+            rest = f" ({outside.size} points outside in all)" if outside.size > 1 else ""
+            raise UsageError(f"point {row + 1} is outside the domain: {place}{rest}")
         fields = self._fields(points)
         return PointSet(
             title=self.problem.title,
@@ -214,6 +225,19 @@ class Solution:
             fields[f"reference_{name}"] = true
             fields[f"error_{name}"] = values[name] - true
         return fields | self._by_piece(points, Piece.residual_maps)
+
+    def _fields_inside(self, points: Array) -> dict[str, NDArray[np.floating]]:
+        """The fields (n,) at points (n, d), NaN at those outside the domain."""
+        inside = np.flatnonzero(domain_of(self.problem).contains(points))
+        if len(inside) == len(points):
+            return self._fields(points)
+        if not len(inside):
+            raise UsageError("no point of the grid is in the domain")
+        found: dict[str, NDArray[np.floating]] = {}
+        for name, values in self._fields(points[inside]).items():
+            found[name] = np.full(len(points), np.nan, dtype=values.dtype)
+            found[name][inside] = values
+        return found
 
     def _unknown_of(self, field: str) -> str:
         """The unknown that a field is of: `h` of `error_h_real`, where `h` is complex."""

@@ -122,10 +122,12 @@ def test_random_boxes_and_data(box: tuple[int, str, list[str], str]) -> None:
     assert left_of(formulation) == {}
     assert len(formulation.met) == len(conditions) - 1
     assembly = assembled(formulation)  # which proves the ansatz itself
-    scale = max(1.0, *(10.0 / (h - lo) for lo, h in zip(assembly.box.low, assembly.box.high, strict=True)))
+    scale = max(
+        1.0, *(10.0 / (h - lo) for lo, h in zip(assembly.domain.low, assembly.domain.high, strict=True))
+    )
     assert all(size < 1e-9 * scale for size in misses(assembly).values())
     assert isinstance(assembly.network, Ansatz)
-    low, high = torch.tensor(assembly.box.low), torch.tensor(assembly.box.high)
+    low, high = torch.tensor(assembly.domain.low), torch.tensor(assembly.domain.high)
     generator = torch.Generator().manual_seed(3)
     inside = torch.rand((500, len(low)), generator=generator, dtype=torch.float64) * (high - low) + low
     lift, factor = assembly.network.known(inside)

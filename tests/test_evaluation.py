@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pinncli.assembly import assemble
 from pinncli.errors import UsageError
 from pinncli.evaluation import Errors, errors, grid_points, nodes, storage_order
-from pinncli.geometry import SAMPLERS
+from pinncli.geometry import SAMPLERS, draw_points
 from pinncli.marching import finished, trained_residuals
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate
@@ -282,7 +282,7 @@ def test_redrawing_by_residual_follows_its_density_and_repeats() -> None:
         return assembly.objective([sample, *others]).magnitudes(theta)["burgers"].numpy()
 
     # numpy draws from the same candidates with the same density, one by one without replacement
-    candidates = assembly.box.sample(("interior",), 4 * n, SAMPLERS[assembly.method], 0, 1)
+    candidates = draw_points(assembly.domain, ("interior",), (4 * n,), SAMPLERS[assembly.method], 0, 1)
     found = sizes(Sample(candidates.points, candidates.normals, {}))
     density = found**power / np.mean(found**power) + floor
     rng = np.random.default_rng(0)

@@ -9,10 +9,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pinncli.errors import ProblemError
-from pinncli.geometry import SAMPLERS, Box, stream_seed
+from pinncli.geometry import SAMPLERS, Drawn, Sampler, draw_points, stream_seed
+from pinncli.shapes import Domain, Geometry
+from pinncli.shapes.domain import Predicate
 
-BOX = Box(names=("x", "y", "t"), low=(-1.0, 0.0, 2.0), high=(1.0, 0.5, 5.0), space=("x", "y"))
-LINE = Box(names=("t",), low=(0.0,), high=(4.0,), space=())
+BOX = Domain(
+    names=("x", "y", "t"),
+    low=(-1.0, 0.0, 2.0),
+    high=(1.0, 0.5, 5.0),
+    geometry=Geometry(("x", "y"), (-1.0, 0.0), (1.0, 0.5), {}),
+)
+LINE = Domain(names=("t",), low=(0.0,), high=(4.0,), geometry=None)
 RANDOM = [name for name in SAMPLERS if name != "grid"]
 seeds = st.integers(0, 2**40)
 
@@ -94,17 +101,29 @@ def test_streams_are_independent(name: str) -> None:
 
 # --- boxes -----------------------------------------------------------------------------------------
 
-boxes = st.lists(st.tuples(st.floats(-100, 100), st.floats(0.01, 100)), min_size=1, max_size=4).map(
-    lambda ranges: Box(
-        names=tuple("xyzt"[: len(ranges)]),
-        low=tuple(low for low, _ in ranges),
-        high=tuple(low + span for low, span in ranges),
-        space=tuple("xyzt"[: len(ranges)]),
-    )
-)
+
+def box_of(ranges: list[tuple[float, float]]) -> Domain:
+    names = tuple("xyzt"[: len(ranges)])
+    low, high = tuple(low for low, _ in ranges), tuple(low + span for low, span in ranges)
+    return Domain(names, low, high, Geometry(names, low, high, {}))
 
 
-def inside(box: Box, points: Tensor) -> bool:
+boxes = st.lists(st.tuples(st.floats(-100, 100), st.floats(0.01, 100)), min_size=1, max_size=4).map(box_of)
+
+
+def sample(
+    domain: Domain,
+    labels: tuple[str, ...],
+    count: int,
+    sampler: Sampler,
+    seed: int,
+    draw: int,
+    where: Predicate | None = None,
+) -> Drawn:
+    return draw_points(domain, labels, [count] * len(labels), sampler, seed, draw, where)
+
+
+def inside(box: Domain, points: Tensor) -> bool:
     low, high = (torch.tensor(ends, dtype=torch.float64) for ends in (box.low, box.high))
     return bool(((points >= low) & (points <= high)).all())
 
@@ -117,24 +136,24 @@ def inside(box: Box, points: Tensor) -> bool:
     draw=st.integers(0, 9),
 )
 def test_interior_points_lie_inside_and_have_no_normal(
-    box: Box, name: str, count: int, seed: int, draw: int
+    box: Domain, name: str, count: int, seed: int, draw: int
 ) -> None:
-    found = box.sample(("interior",), count, SAMPLERS[name], seed, draw)
+    found = sample(box, ("interior",), count, SAMPLERS[name], seed, draw)
     assert found.points.shape == found.normals.shape == (count, len(box.names))
     assert len(found) == count
     assert inside(box, found.points)
     assert not found.normals.any()
-    again = box.sample(("interior",), count, SAMPLERS[name], seed, draw)
+    again = sample(box, ("interior",), count, SAMPLERS[name], seed, draw)
     assert torch.equal(again.points, found.points)
 
 
 @given(box=boxes, name=st.sampled_from(list(SAMPLERS)), count=st.integers(1, 50), seed=seeds)
 def test_side_points_lie_exactly_on_their_side_with_its_outward_normal(
-    box: Box, name: str, count: int, seed: int
+    box: Domain, name: str, count: int, seed: int
 ) -> None:
     for axis, coordinate in enumerate(box.names):
         for sign, end in ((-1, box.low[axis]), (1, box.high[axis])):
-            found = box.sample((f"{coordinate}{'+' if sign > 0 else '-'}",), count, SAMPLERS[name], seed, 0)
+            found = sample(box, (f"{coordinate}{'+' if sign > 0 else '-'}",), count, SAMPLERS[name], seed, 0)
             assert len(found) == (count if len(box.names) > 1 else 1)
             assert inside(box, found.points)
             assert bool((found.points[:, axis] == end).all())
@@ -146,7 +165,7 @@ def test_side_points_lie_exactly_on_their_side_with_its_outward_normal(
 @pytest.mark.parametrize("name", RANDOM)
 def test_draws_and_seeds_differ(name: str) -> None:
     def points(seed: int, draw: int) -> Tensor:
-        return BOX.sample(("interior",), 32, SAMPLERS[name], seed, draw).points
+        return sample(BOX, ("interior",), 32, SAMPLERS[name], seed, draw).points
 
     different = [points(0, 0), points(0, 1), points(1, 0), points(1, 1)]
     assert not any(torch.equal(a, b) for k, a in enumerate(different) for b in different[:k])
@@ -154,30 +173,31 @@ def test_draws_and_seeds_differ(name: str) -> None:
 
 def test_sides_come_in_the_order_of_the_labels_each_with_its_own_points() -> None:
     sampler = SAMPLERS["uniform"]
-    both = BOX.sample(("x+", "x-"), 40, sampler, 5, 2)
-    right, left = (BOX.sample((label,), 40, sampler, 5, 2) for label in ("x+", "x-"))
+    both = sample(BOX, ("x+", "x-"), 40, sampler, 5, 2)
+    right, left = (sample(BOX, (label,), 40, sampler, 5, 2) for label in ("x+", "x-"))
     assert torch.equal(both.points, torch.cat([right.points, left.points]))
     assert torch.equal(both.normals, torch.cat([right.normals, left.normals]))
     assert not torch.equal(right.points[:, 1:], left.points[:, 1:])
-    assert not torch.equal(right.points[:, 1:], BOX.sample(("interior",), 40, sampler, 5, 2).points[:, 1:])
+    assert not torch.equal(right.points[:, 1:], sample(BOX, ("interior",), 40, sampler, 5, 2).points[:, 1:])
 
 
-def test_labels_name_sides() -> None:
-    assert BOX.sides(("interior",)) == ()
-    assert BOX.sides(("boundary",)) == ((0, -1), (0, 1), (1, -1), (1, 1))  # not time
-    assert BOX.sides(("t-", "y+")) == ((2, -1), (1, 1))
-    assert BOX.sides(("x-", "boundary")) == ((0, -1), (0, 1), (1, -1), (1, 1))  # none twice
+def test_the_boundary_is_all_sides_of_space_by_their_length() -> None:
+    found = sample(BOX, ("boundary",), 600, SAMPLERS["sobol"], 0, 0)
+    sides = [(k, sign) for k in (0, 1) for sign in (-1, 1)]
+    counts = [int((found.normals[:, k] == sign).sum()) for k, sign in sides]
+    assert counts == [60, 60, 240, 240]  # of lengths 0.5 and 2, and none on the ends of time
+    assert not found.normals[:, 2].any()
 
 
 def test_a_side_of_a_line_is_one_point() -> None:
-    both = LINE.sample(("t-", "t+"), 50, SAMPLERS["sobol"], 0, 0)
+    both = sample(LINE, ("t-", "t+"), 50, SAMPLERS["sobol"], 0, 0)
     assert both.points.tolist() == [[0.0], [4.0]]
     assert both.normals.tolist() == [[-1.0], [1.0]]
 
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_points_spread_over_the_whole_box(name: str) -> None:
-    points = BOX.sample(("interior",), 4000, SAMPLERS[name], 1, 0).points
+    points = sample(BOX, ("interior",), 4000, SAMPLERS[name], 1, 0).points
     assert points.mean(0).tolist() == pytest.approx([0.0, 0.25, 3.5], abs=0.05)
     assert points.std(0).tolist() == pytest.approx([2 / 12**0.5, 0.5 / 12**0.5, 3 / 12**0.5], rel=0.05)
 
@@ -185,23 +205,16 @@ def test_points_spread_over_the_whole_box(name: str) -> None:
 @pytest.mark.parametrize("name", list(SAMPLERS))
 @pytest.mark.parametrize("labels", [("interior",), ("x-", "t+")])
 def test_where_keeps_a_part_with_the_full_count(name: str, labels: tuple[str, ...]) -> None:
-    found = BOX.sample(labels, 100, SAMPLERS[name], 4, 1, where=lambda p: p[:, 1] > 0.45)
+    found = sample(BOX, labels, 100, SAMPLERS[name], 4, 1, where=lambda p: p[:, 1] > 0.45)
     assert len(found) == 100 * len(labels)
     assert bool((found.points[:, 1] > 0.45).all())
     assert len({tuple(p) for p in found.points.tolist()}) == len(found)
-    again = BOX.sample(labels, 100, SAMPLERS[name], 4, 1, where=lambda p: p[:, 1] > 0.45)
+    again = sample(BOX, labels, 100, SAMPLERS[name], 4, 1, where=lambda p: p[:, 1] > 0.45)
     assert torch.equal(again.points, found.points)
 
 
 @pytest.mark.parametrize(("labels", "place"), [(("interior",), "the interior"), (("y+",), "side y+")])
 def test_where_that_keeps_nothing_is_an_error_that_says_where(labels: tuple[str, ...], place: str) -> None:
     with pytest.raises(ProblemError, match="almost no point") as caught:
-        BOX.sample(labels, 10, SAMPLERS["uniform"], 0, 0, where=lambda p: p[:, 0] > 7.0)
+        sample(BOX, labels, 10, SAMPLERS["uniform"], 0, 0, where=lambda p: p[:, 0] > 7.0)
     assert place in str(caught.value)
-
-
-def test_points_may_be_sliced() -> None:
-    found = BOX.sample(("x+",), 10, SAMPLERS["uniform"], 0, 0)
-    assert len(found[2:5]) == 3
-    assert torch.equal(found[2:5].points, found.points[2:5])
-    assert torch.equal(found[2:5].normals, found.normals[2:5])

@@ -21,6 +21,7 @@ LAYERS = {
     "__init__": 0,
     "errors": 0,
     "language": 1,
+    "shapes": 1,
     "problem": 2,
     "geometry": 3,
     "networks": 3,
@@ -50,7 +51,7 @@ LAYERS = {
     "cli": 10,
     "__main__": 10,
 }
-WITHOUT_TORCH = ("__init__", "errors", "language", "problem")
+WITHOUT_TORCH = ("__init__", "errors", "language", "shapes", "problem")
 STRANGERS = ("geometry", "networks", "derivatives", "device")
 """Parts of one layer that never import one another."""
 

@@ -315,11 +315,31 @@ heat1d.toml:15:22: conditions.mass: 'integral': integrals cannot be solved yet
     integral(u, x) = 1
     ^^^^^^^^""",
     ),
-    "later features": (
-        '[geometry]\nhole = "disk([0.3, 0.3], 0.1)"\n[functions.a]\nfile = "a.h5"\naxes = ["x"]\n',
+    "shape": (
+        '[geometry]\nhole = "interval(0.3, r)"\ndomain = "box - holes"\n',
         """\
-heat1d.toml:16:1: geometry.hole: shapes other than boxes cannot be solved yet
-""".rstrip(),
+heat1d.toml:16:23: geometry.hole: unknown name 'r'
+    interval(0.3, r)
+                  ^
+heat1d.toml:17:17: geometry.domain: no shape 'holes' is named before
+    box - holes
+          ^^^^^
+did you mean 'hole'?""",
+    ),
+    "domain beyond its range": (
+        '[geometry]\ndomain = "interval(0.5, 1.5)"\n',
+        """\
+heat1d.toml:16:11: geometry.domain: the domain goes from about 0.5 to 1.5 in x, beyond its range 0 to 1
+    interval(0.5, 1.5)
+    ^^^^^^^^^^^^^^^^^^
+enlarge the range, or intersect with the box: (...) & box""",
+    ),
+    "empty domain": (
+        '[geometry]\ndomain = "box - interval(-1, 2)"\n',
+        """\
+heat1d.toml:16:11: geometry.domain: the domain is empty
+    box - interval(-1, 2)
+    ^^^^^^^^^^^^^^^^^^^^^""",
     ),
 }
 

@@ -1,6 +1,6 @@
-"""Where points lie: regions of the domain and samplers of them."""
+"""Where points lie: samplers, and what they draw from regions of the domain."""
 
-from pinncli.geometry.box import Box, Points, Predicate
+from pinncli.geometry.drawing import Drawn, draw_points
 from pinncli.geometry.samplers import SAMPLERS, Sampler, stream_seed
 
-__all__ = ["SAMPLERS", "Box", "Points", "Predicate", "Sampler", "stream_seed"]
+__all__ = ["SAMPLERS", "Drawn", "Sampler", "draw_points", "stream_seed"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pinncli.language.lookups import Table
 from pinncli.language.nodes import Node
@@ -13,6 +13,9 @@ from pinncli.language.program import Program
 
 if TYPE_CHECKING:
     import sympy
+
+Level = Callable[[Sequence[Any], Any], Any]
+"""Coordinates of space and numpy, or what stands for it, to a value that is negative inside a shape."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Scope:
     definitions: Mapping[str, Node] = field(default_factory=dict)
     functions: Mapping[str, Table] = field(default_factory=dict)
     """Functions from files."""
+    shapes: Mapping[str, Level] = field(default_factory=dict)
+    """What `inside(name)` may be about."""
     columns: tuple[str, ...] = ()
     """Data columns that this condition may use."""
     normal: bool = False

@@ -10,6 +10,7 @@ from pinncli.language import algebra
 from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, apply
 from pinncli.language.calls import CALLS, LATER, SYNONYMS, Form, differentiated, form_of_table
 from pinncli.language.diagnostics import Finding, LanguageError, nearest
+from pinncli.language.formulas import Formula, Functions
 from pinncli.language.jets import Jets
 from pinncli.language.nodes import At, Binary, Call, Index, Name, Node, Number, Unary, Vector, walk
 from pinncli.language.program import Input
@@ -151,12 +152,27 @@ class Translator:
         return value
 
     def _call(self, node: Call) -> Value:
+        if node.function == "inside":
+            return self._inside_shape(node)
         values = [self._attempt(argument) for argument in node.arguments]
         form = _form(node, self._scope)
         known = [value for value in values if value is not None]
         if len(known) < len(values):
             raise _Reported
         return form.run(self._jets, node, known)
+
+    def _inside_shape(self, node: Call) -> Value:
+        """Whether a point is in a named shape, as a formula of the space coordinates."""
+        shapes = self._scope.shapes
+        if len(node.arguments) != 1 or not isinstance(node.arguments[0], Name):
+            raise LanguageError("'inside' takes the name of a shape", node.span, "such as inside(core)")
+        name = node.arguments[0].id
+        if name not in shapes:
+            hint = nearest(name, shapes) if shapes else "shapes are named in [geometry]"
+            raise LanguageError(f"no shape '{name}'", node.arguments[0].span, hint)
+        point = [Formula(self._jets.coordinate(c)) for c in self._scope.space]
+        level: Formula = shapes[name](point, Functions)
+        return Truth(apply("less_equal", level.expr, ZERO))
 
     def _at(self, operand: Node, point: tuple[tuple[str, Node], ...]) -> Value:
         value, *places = self._values([operand, *(place for _, place in point)])
@@ -180,7 +196,7 @@ def _unknown_name(node: Name, scope: Scope) -> LanguageError:
     """What to say about a name that means nothing."""
     name = node.id
     base, _, rest = name.partition("_")
-    if name in scope.functions or name in CALLS or name in LATER:
+    if name in scope.functions or name in CALLS or name in LATER or name == "inside":
         return LanguageError(f"'{name}' is a function", node.span, f"write {name}(...)")
     if name == "i":
         hint = "'i' is the imaginary unit only where an unknown is complex"
@@ -208,7 +224,7 @@ def _form(node: Call, scope: Scope) -> Form:
         raise LanguageError(f"'{name}' is not a function", span, "products are written with '*'")
     if table is None and name not in CALLS:
         hint = f"did you mean '{SYNONYMS[name]}'?" if name in SYNONYMS else ""
-        hint = hint or nearest(name, (*CALLS, *scope.functions))
+        hint = hint or nearest(name, (*CALLS, "inside", *scope.functions))
         raise LanguageError(f"unknown function '{name}'", span, hint)
     form = CALLS[name] if table is None else form_of_table(table)
     if count < form.fewest or (form.most is not None and count > form.most):

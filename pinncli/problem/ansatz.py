@@ -19,6 +19,7 @@ from pinncli.language.jets import Jets
 from pinncli.language.lifting import channels_of, factor_of, gaps_of, lift_of, roots_of, seam_of
 from pinncli.language.partials import MAX_ORDER, MultiIndex, downward_closure
 from pinncli.language.scope import Residual, Scope
+from pinncli.problem.domains import is_box
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import Array, run
 from pinncli.problem.source import KeyPath, SourceMap, printable
@@ -119,6 +120,10 @@ def _given(terms: ConditionTerms, maker: _Maker, left: dict[str, str]) -> tuple[
     try:
         if terms.handover:
             raise NoFormulaError("the time window before gives its values")
+        if not is_box(maker.problem):
+            raise NoFormulaError("that is for boxes, and the domain is a shape")
+        if set(terms.region.labels) & set(maker.problem.geometry):
+            raise NoFormulaError("it holds on a shape, not on a side of the box")
         if terms.data is not None or terms.region.where is not None:
             raise NoFormulaError("it holds on a part of a side only")
         found: dict[tuple[object, ...], Given] = {}

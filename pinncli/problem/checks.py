@@ -18,7 +18,7 @@ from pinncli.problem.curriculum import check_curriculum
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
-from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
+from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.plan import Plan, derive_plan
 from pinncli.problem.settings import DenseSettings, FeatureSettings
 from pinncli.problem.source import Loaded, SourceMap, computed_from, printable
@@ -189,11 +189,11 @@ def _check_places(terms: ConditionTerms, formulation: Formulation, source: Sourc
 def _ever_finite(terms: ConditionTerms, formulation: Formulation) -> bool:
     count, problem = 256, formulation.problem
     for label in terms.region.labels:
-        near = surroundings(problem, label)
+        points, near = surrounded(problem, label, count)
         values = random_partials(terms.residual, count)
         for sign in (1.0, -1.0):
             signed = {key: sign * value for key, value in values.items()}
-            outputs = run(terms.residual.programs, probe(problem, label, count), signed, near)
+            outputs = run(terms.residual.programs, points, signed, near)
             if all(np.isfinite(out).any() for out in outputs):
                 return True
     return False
@@ -202,7 +202,7 @@ def _ever_finite(terms: ConditionTerms, formulation: Formulation) -> bool:
 def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
     """Names that nothing refers to: a parameter cannot be found then, others may be misspelt."""
     problem, scope, source = loaded.problem, formulation.scope, loaded.source
-    used: set[str] = set()
+    used: set[str] = {label for terms in formulation.conditions for label in terms.region.labels}
     for terms in formulation.conditions:
         used |= _names(terms.equation, scope)
     asked = set(used)
@@ -222,9 +222,9 @@ def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
     ]
     findings += [
         source.diagnose((section, name), "is not used", severity="warning")
-        for section in ("constants", "functions")
+        for section in ("constants", "functions", "geometry")
         for name in getattr(problem, section)
-        if name not in asked
+        if name not in asked and (section, name) != ("geometry", "domain")
     ]
     return findings
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pinncli.errors import Diagnostic
+from pinncli.problem.domains import domain_of, is_box
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import Array, Points, end, mask, place, probe, run, surroundings
+from pinncli.problem.numeric import Array, Points, end, mask, place, probe, run
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
 
@@ -57,13 +58,12 @@ def _gives_values(terms: ConditionTerms) -> bool:
 def _compare(
     first: ConditionTerms, a: str, second: ConditionTerms, b: str, problem: Problem
 ) -> tuple[float, str] | None:
-    """The largest disagreement on the meeting of sides `a` and `b`, and what it is in words."""
-    if a[:-1] == b[:-1] and a != b:
+    """The largest disagreement where the regions `a` and `b` meet, and what it is in words."""
+    points = _meeting(a, b, problem)
+    if not len(next(iter(points.values()))):
         return None
-    points = dict(probe(problem, a, _PROBES))
-    points[b[:-1]] = np.full(_PROBES, end(problem, b))
     both = mask(first.region.where, points) & mask(second.region.where, points)
-    one, two = _values(first, points, problem), _values(second, points, problem)
+    one, two = _values(first, points), _values(second, points)
     worst: tuple[float, str] | None = None
     for component in sorted(set(one) & set(two)):
         with np.errstate(all="ignore"):
@@ -77,16 +77,40 @@ def _compare(
     return worst
 
 
-def _values(terms: ConditionTerms, points: Points, problem: Problem) -> dict[str, Array]:
+def _meeting(a: str, b: str, problem: Problem) -> Points:
+    """Points that belong to both regions: random ones, and the corners of a domain in the plane."""
+    domain = domain_of(problem)
+    names = domain.names
+    if a == b:
+        return probe(problem, a, _PROBES)
+    if b[-1] not in "+-":
+        a, b = b, a
+    if b[-1] in "+-" and (a[-1] not in "+-" or a[:-1] != b[:-1]):
+        points = np.stack(list(probe(problem, a, _PROBES).values()), axis=1)
+        points[:, names.index(b[:-1])] = end(problem, b)
+        if not (domain.is_boundary(a) and domain.is_boundary(b)):
+            kept = domain.contains(points)  # an end of time, where any point of the other region is
+            return {name: points[kept, k] for k, name in enumerate(names)}
+        if is_box(problem) and a[-1] in "+-":
+            return {name: points[:, k] for k, name in enumerate(names)}
+    if domain.geometry is None or not (domain.is_boundary(a) and domain.is_boundary(b)):
+        return dict.fromkeys(names, np.zeros(0))
+    corners = np.concatenate([domain.geometry.corners(a), domain.geometry.corners(b)])
+    points = np.stack(list(probe(problem, "interior", max(1, len(corners))).values()), axis=1)[: len(corners)]
+    points[:, domain.space] = corners
+    kept = domain.on(a, points) & domain.on(b, points)
+    return {name: points[kept, k] for k, name in enumerate(names)}
+
+
+def _values(terms: ConditionTerms, points: Points) -> dict[str, Array]:
     """What a condition makes of each component, by solving its linear equations at every point."""
     residual = terms.residual
     keys: Sequence[Any] = residual.partials
     count = len(next(iter(points.values())))
-    near = surroundings(problem, terms.region.labels[0])
 
     def evaluate(which: int | None) -> Array:
         values = {key: np.full(count, float(k == which)) for k, key in enumerate(keys)}
-        return np.stack(run(residual.programs, points, values, near), axis=-1)
+        return np.stack(run(residual.programs, points, values), axis=-1)
 
     offset = evaluate(None)
     matrix = np.stack([evaluate(k) - offset for k in range(len(keys))], axis=-1)

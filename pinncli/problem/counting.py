@@ -20,14 +20,18 @@ import numpy as np
 from pinncli.errors import Diagnostic
 from pinncli.language.partials import Partial
 from pinncli.language.program import Program
+from pinncli.problem.domains import domain_of, is_box
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surroundings
+from pinncli.problem.numeric import Array, fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.periodicity import matched_partials
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
+from pinncli.shapes import Domain
 
 _PROBES = 128
 _MAX_COMPONENTS = 12
+_STEPS, _BISECTIONS = 256, 50
+"""Along a line through a shaped domain, to find where it leaves the domain."""
 _ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth")
 
 Rows = list[dict[str, dict[str, int]]]
@@ -157,25 +161,65 @@ def _degenerate_sides(equations: Sequence[ConditionTerms], coordinate: str, prob
     }
 
     def coefficient(label: str) -> float:
-        points = probe(problem, label, _PROBES)
-        near = surroundings(problem, label)
+        points, near = surrounded(problem, label, _PROBES)
         high = run(residual.programs, points, raised, near)[0]
         low = run(residual.programs, points, values, near)[0]
         return float(np.max(np.abs(high - low)))
 
-    inside = coefficient("interior")
-    return sum(coefficient(f"{coordinate}{sign}") < 1e-9 * inside for sign in "-+")
+    inside, domain = coefficient("interior"), domain_of(problem)
+    sides = [f"{coordinate}{sign}" for sign in "-+"]
+    return sum(coefficient(side) < 1e-9 * inside for side in sides if domain.share(side) > 0)
 
 
 def _given(rest: Sequence[ConditionTerms], coordinate: str, problem: Problem) -> int:
     """The fewest conditions on `coordinate` found along any line in its direction."""
     counts = np.zeros(_PROBES, dtype=int)
+    shaped = coordinate in problem.space and not is_box(problem)
+    if shaped:
+        counts = counts + _given_at_ends(rest, coordinate, problem)
     for terms in rest:
         outputs = len(terms.residual.programs.outputs)
+        if shaped and terms.region.labels != ("interior",):
+            continue
         for label in _touched(terms, coordinate):
             points = probe(problem, label, _PROBES)
             counts += outputs * mask(terms.region.where, points)
     return int(counts.min())
+
+
+def _given_at_ends(rest: Sequence[ConditionTerms], coordinate: str, problem: Problem) -> Array:
+    """The conditions (n,) at both ends together of the lines through random points of a shaped domain."""
+    domain = domain_of(problem)
+    start = np.stack(list(probe(problem, "interior", _PROBES).values()), axis=1)
+    total = np.zeros(_PROBES, dtype=int)
+    for forward in (False, True):
+        points = _end_of_line(domain, start, domain.names.index(coordinate), forward)
+        columns = {name: points[:, k] for k, name in enumerate(domain.names)}
+        for terms in rest:
+            labels = [label for label in terms.region.labels if domain.is_boundary(label)]
+            moved = all(terms.residual.sites[site].replacements for site, _ in terms.residual.partials)
+            if labels and not moved:
+                on = np.any([domain.on(label, points) for label in labels], axis=0)
+                total += len(terms.residual.programs.outputs) * (on & mask(terms.region.where, columns))
+    return total
+
+
+def _end_of_line(domain: Domain, start: Array, axis: int, forward: bool) -> Array:
+    """Where lines (n, d) from points inside first leave the domain, going up or down a coordinate."""
+    end = (domain.high if forward else domain.low)[axis]
+    lines = np.repeat(start[:, None, :], _STEPS, axis=1)
+    lines[:, :, axis] += (end - start[:, axis, None]) * (np.arange(1, _STEPS + 1) / _STEPS)
+    out = ~domain.contains(lines.reshape(-1, start.shape[1])).reshape(len(start), _STEPS)
+    first = np.where(out.any(axis=1), np.argmax(out, axis=1), _STEPS)
+    whole = (end - start[:, axis]) / _STEPS
+    low, high = start[:, axis] + first * whole, start[:, axis] + (first + 1) * whole
+    points = start.copy()
+    for _ in range(_BISECTIONS):
+        points[:, axis] = 0.5 * (low + high)
+        inside = domain.contains(points)
+        low, high = np.where(inside, points[:, axis], low), np.where(inside, high, points[:, axis])
+    points[:, axis] = np.clip(low, domain.low[axis], domain.high[axis])
+    return points
 
 
 def _touched(terms: ConditionTerms, coordinate: str) -> tuple[str, ...]:
@@ -225,10 +269,26 @@ def _hint(formulation: Formulation, rest: Sequence[ConditionTerms], coordinate: 
         example = f"d({unknown}, {coordinate}) = 0" if have_time else f"{unknown} = 0"
         return f"add one with on = \"{coordinate}-\", such as '{example}'"
     touched = {label for terms in rest for label in _touched(terms, coordinate)}
+    if coordinate in problem.space and not is_box(problem):
+        return _bare_parts(rest, problem)
     bare = [f"{coordinate}{sign}" for sign in "-+" if f"{coordinate}{sign}" not in touched]
     if bare:
         return f"nothing is said on {' and '.join(bare)}"
     return f"add one on {coordinate}- or {coordinate}+"
+
+
+def _bare_parts(rest: Sequence[ConditionTerms], problem: Problem) -> str:
+    """Which parts of a shaped domain's boundary have no condition."""
+    domain = domain_of(problem)
+    points = np.stack(list(probe(problem, "boundary", 16 * _PROBES).values()), axis=1)
+    columns = {name: points[:, k] for k, name in enumerate(domain.names)}
+    bare = np.ones(len(points), dtype=bool)
+    for terms in rest:
+        for label in filter(domain.is_boundary, terms.region.labels):
+            bare &= ~(domain.on(label, points) & mask(terms.region.where, columns))
+    sides = [f"{name}{sign}" for name in problem.space for sign in "-+"]
+    names = [n for n in (*sides, *problem.geometry) if n != "domain" and (domain.on(n, points) & bare).any()]
+    return f"nothing is said on {', '.join(names) or 'a part of the boundary'}"
 
 
 def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
@@ -269,8 +329,7 @@ def _notices(terms: ConditionTerms, component: str, problem: Problem) -> bool:
         for key, v in values.items()
     }
     label = terms.region.labels[0]
-    points = dict(probe(problem, label, _PROBES))
-    near = surroundings(problem, label)
+    points, near = surrounded(problem, label, _PROBES)
     for name in terms.data.columns if terms.data else ():
         near["column", name] = 0.5
     before = run(terms.residual.programs, points, values, near)

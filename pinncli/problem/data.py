@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinncli.language.diagnostics import nearest
+from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
 from pinncli.problem.source import Loaded, is_control, printable
 
@@ -105,6 +106,13 @@ def _check_domain(columns: Mapping[str, Array], problem: Problem) -> None:
                 f"row {row + 1}, column '{name}': {columns[name][row]:g} is outside the range"
                 f" {low:g} to {high:g}{rest}"
             )
+    points = np.stack([columns[name] for name in problem.coordinates], axis=1)
+    outside = np.flatnonzero(~domain_of(problem).contains(points))
+    if outside.size:
+        row = int(outside[0])
+        rest = f" ({outside.size} points outside in all)" if outside.size > 1 else ""
+        place = ", ".join(f"{n} = {v:g}" for n, v in zip(problem.coordinates, points[row], strict=True))
+        raise DataError(f"row {row + 1}: {place} is outside the domain{rest}")
 
 
 def _read_csv(path: Path) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,9 @@ from pinncli.language.nodes import At, Binary, Call, Equation, Node, Number, Una
 from pinncli.language.program import Program
 from pinncli.language.scope import Scope
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import Array, Points, mask, place, probe, run, surroundings
+from pinncli.problem.numeric import Array, Points, mask, place, probe, run, surrounded
 from pinncli.problem.source import SourceMap
-from pinncli.problem.terms import ConditionTerms, Formulation
+from pinncli.problem.terms import ConditionTerms, Formulation, is_on_boundary
 
 _PROBES = 256
 _ROUNDING = 1e-12
@@ -59,8 +60,7 @@ def _check_condition(
 ) -> Diagnostic | None:
     """How far a condition is from holding, compared with the size of its terms over the domain."""
     problem = formulation.problem
-    sides = {f"{c}{sign}" for c in problem.space for sign in "-+"}
-    scope = replace(scope, normal=set(terms.region.labels) <= sides)
+    scope = replace(scope, normal=is_on_boundary(terms.region.labels, scope))
     path = ("conditions", terms.name)
     try:
         program = substitute(terms.equation, scope, formulation.exact_nodes)
@@ -86,17 +86,17 @@ def _largest(program: Program, terms: ConditionTerms, problem: Problem) -> tuple
     """The largest value of a substituted residual on its region, and where."""
     worst, where = 0.0, ""
     for seed, label in enumerate(terms.region.labels):
-        points = probe(problem, label, _PROBES, seed)
-        size = np.where(mask(terms.region.where, points), _size(program, points, problem, label), 0.0)
+        points, near = surrounded(problem, label, _PROBES, seed)
+        size = np.where(mask(terms.region.where, points), _size(program, points, near), 0.0)
         row = int(np.argmax(size))
         if size[row] > worst:
             worst, where = float(size[row]), place(points, row)
     return worst, where
 
 
-def _size(program: Program, points: Points, problem: Problem, label: str) -> Array:
+def _size(program: Program, points: Points, near: Mapping[tuple[str, str], Array | float]) -> Array:
     """The largest output of a program at each point; 0 where it is not finite."""
-    outputs = np.abs(np.stack(run(program, points, None, surroundings(problem, label))))
+    outputs = np.abs(np.stack(run(program, points, None, near)))
     size: Array = np.max(np.where(np.isfinite(outputs), outputs, 0.0), axis=0)
     return size
 
@@ -109,12 +109,16 @@ def _scale(terms: ConditionTerms, formulation: Formulation, scope: Scope) -> flo
     label = terms.region.labels[0]
     total: Array = np.zeros(2 * _PROBES)
     inside = probe(formulation.problem, "interior", _PROBES)
-    region = probe(formulation.problem, label, _PROBES)
+    region, beside = surrounded(formulation.problem, label, _PROBES)
     points = {name: np.concatenate([inside[name], region[name]]) for name in inside}
+    near = dict(beside)
+    for name in points:  # the normals of the region count in the interior, too
+        outward = np.asarray(beside["normal", name])
+        near["normal", name] = np.concatenate([outward, outward])
     for term in (*_terms(terms.equation.left), *_terms(terms.equation.right)):
         equation = Equation(_anywhere(term), Number(0.0), term.span)
         program = substitute(equation, scope, formulation.exact_nodes)
-        total = total + _size(program, points, formulation.problem, label)
+        total = total + _size(program, points, near)
     return float(np.max(total))
 
 

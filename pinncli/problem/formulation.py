@@ -11,18 +11,19 @@ from pinncli.errors import Diagnostic, ProblemError
 from pinncli.language.calculus import compile_equation, compile_expression
 from pinncli.language.diagnostics import LanguageError, nearest
 from pinncli.language.lookups import Table
-from pinncli.language.nodes import Binary, Equation, Node, Number, Span, Unary
+from pinncli.language.nodes import Binary, Call, Equation, Node, Number, Span, Unary
 from pinncli.language.parser import parse_equation, parse_expression, parse_labels
 from pinncli.language.program import Instruction, Program
 from pinncli.language.scope import Scope
 from pinncli.problem.ansatz import check_hard, derive_ansatz
 from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
+from pinncli.problem.domains import check_geometry, geometry_of
 from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
 from pinncli.problem.support import unsupported
 from pinncli.problem.tables import read_function
-from pinncli.problem.terms import ConditionTerms, Formulation, Region
+from pinncli.problem.terms import ConditionTerms, Formulation, Region, is_on_boundary
 
 __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
 
@@ -38,6 +39,7 @@ def formulate(loaded: Loaded) -> Formulation:
     report = _Reporter(loaded, findings)
     texts = _parse_all(report)
     if not findings:
+        findings += check_geometry(loaded.problem, loaded.source)
         formulation = _compile_all(report, texts)
         if formulation is not None and not findings:
             return formulation
@@ -113,6 +115,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
     tables = {name: table for name in problem.functions if (table := _function(name, report)) is not None}
     if len(tables) < len(problem.functions):
         return None  # no formula can be judged without them
+    geometry = geometry_of(problem)
     scope = Scope(
         coordinates=tuple(problem.coordinates),
         space=problem.space,
@@ -122,6 +125,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         parameters=tuple(problem.parameters),
         definitions=texts.definitions,
         functions=tables,
+        shapes={name: shape.level for name, shape in geometry.shapes.items()} if geometry else {},
     )
     definitions = {}
     for name, node in texts.definitions.items():
@@ -192,44 +196,45 @@ def condition_scope(scope: Scope, labels: Sequence[str], table: DataTable | None
     """What the equation of a condition may use besides: columns of its data, the normal of its sides."""
     known = {*scope.names(), *scope.functions}
     columns = tuple(c for c in (table.columns if table else ()) if c not in known)
-    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
-    normal = table is None and bool(labels) and set(labels) <= sides
+    normal = table is None and is_on_boundary(labels, scope)
     return replace(scope, columns=columns, normal=normal)
 
 
 def _is_truth(node: Node) -> bool:
     if isinstance(node, Unary):
         return node.op == "not"
+    if isinstance(node, Call):
+        return node.function == "inside"
     return isinstance(node, Binary) and node.op in ("<", "<=", ">", ">=", "and", "or")
 
 
 def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str, ...]:
-    """The labels of a condition, `boundary` spelled out; empty, and findings, where they are wrong."""
+    """The labels of a condition, `boundary` of a box spelled out; empty, and findings, where wrong."""
     problem, text, place = report.loaded.problem, condition.on, (*path, "on")
+    geometry = geometry_of(problem)
     labels = report.attempt(place, text, lambda: parse_labels(text), place) or ()
     sides = [f"{c}{sign}" for c in problem.coordinates for sign in "-+"]
     outer = [f"{c}{sign}" for c in problem.space for sign in "-+"]
     spelled: list[str] = []
-    for label in labels:
+
+    def wrong(label: str, message: str, hint: str = "") -> tuple[str, ...]:
         span = (max(0, text.find(label)), max(0, text.find(label)) + len(label))
-        if label not in ("interior", "boundary", *sides):
-            near = nearest(label[:80], ["interior", "boundary", *sides])
-            known = f"there are interior, boundary, {', '.join(sides)}"
-            report.add(
-                place, f"no region '{printable(label, 40)}'", text, span, where=place, hint=near or known
-            )
-            return ()
-        if label == "boundary" and not outer:
-            hint = f"write {' or '.join(sides)}"
-            report.add(
-                place, "there is no space coordinate, so no boundary", text, span, where=place, hint=hint
-            )
-            return ()
+        report.add(place, message, text, span, where=place, hint=hint)
+        return ()
+
+    for label in labels:
+        known = ["interior", "boundary", *sides, *problem.geometry]
+        if label not in known:
+            hint = nearest(label[:80], known) or f"there are {', '.join(known)}"
+            return wrong(label, f"no region '{printable(label, 40)}'", hint)
+        if label == "boundary" and geometry is None:
+            return wrong(label, "there is no space coordinate, so no boundary", f"write {' or '.join(sides)}")
         if label == "interior" and len(labels) > 1:
-            message = "interior and sides cannot share a condition"
-            report.add(place, message, text, span, where=place, hint="write one condition for each")
-            return ()
-        spelled += outer if label == "boundary" else [label]
+            return wrong(label, "interior and sides cannot share a condition", "write one condition for each")
+        space = label in (*outer, *problem.geometry)
+        if geometry and space and not report.findings and not geometry.parts(label):
+            return wrong(label, f"{label} is nowhere on the boundary of the domain, nor inside it")
+        spelled += outer if label == "boundary" and geometry and geometry.is_box else [label]
     return tuple(dict.fromkeys(spelled))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from pinncli.language.functions import NUMPY
 from pinncli.language.partials import Partial
 from pinncli.language.program import Input, Program
 from pinncli.language.scope import Residual, Site
-from pinncli.problem.data import DataTable
+from pinncli.problem.domains import domain_of, uniform
 from pinncli.problem.model import Problem
+from pinncli.shapes.domain import Predicate
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Points = Mapping[str, Array]
@@ -62,13 +63,30 @@ def mask(where: Program | None, points: Points) -> np.ndarray[Any, np.dtype[np.b
     return np.ones(count, bool) if where is None else run(where, points)[0] > 0.5
 
 
+def predicate(where: Program | None, names: Sequence[str]) -> Predicate | None:
+    """`where` as a function of points (n, d) with the coordinates `names`; None where there is none."""
+    if where is None:
+        return None
+    return lambda points: mask(where, {name: points[:, k] for k, name in enumerate(names)})
+
+
 def probe(problem: Problem, label: str, count: int, seed: int = 0) -> dict[str, Array]:
-    """`count` random points of a region given by its label (`interior`, `x-`), by coordinate."""
-    random = np.random.default_rng(seed)
-    points = {name: random.uniform(*c.range, count) for name, c in problem.coordinates.items()}
-    if label != "interior":
-        points[label[:-1]] = np.full(count, end(problem, label))
-    return points
+    """`count` random points of a region given by its label (`interior`, `x-`, `hole`), by coordinate."""
+    return surrounded(problem, label, count, seed)[0]
+
+
+def surrounded(
+    problem: Problem, label: str, count: int, seed: int = 0
+) -> tuple[dict[str, Array], dict[tuple[str, str], Array | float]]:
+    """The points of `probe`, with the values of parameters and normals that a program needs there."""
+    domain = domain_of(problem)
+    found = domain.sample(label, count, uniform(seed))
+    rows = np.arange(count) % len(found) if domain.is_points(label) else slice(None)
+    points = {name: found.points[rows, k] for k, name in enumerate(domain.names)}
+    near = parameters(problem)
+    for k, name in enumerate(domain.names):
+        near["normal", name] = found.normals[rows, k]
+    return points, near
 
 
 def end(problem: Problem, side: str) -> float:
@@ -82,18 +100,9 @@ def random_partials(residual: Residual, count: int, seed: int = 0) -> dict[tuple
     return {key: random.uniform(0.1, 0.9, count) for key in residual.partials}
 
 
-def surroundings(
-    problem: Problem, label: str, data: DataTable | None = None
-) -> dict[tuple[str, str], Array | float]:
-    """Parameters at their initial values, the outward normal of a side, and data columns."""
-    values: dict[tuple[str, str], Array | float] = {
-        ("parameter", name): parameter.initial for name, parameter in problem.parameters.items()
-    }
-    for name in problem.coordinates:
-        values["normal", name] = {f"{name}-": -1.0, f"{name}+": 1.0}.get(label, 0.0)
-    for name, column in (data.columns if data else {}).items():
-        values["column", name] = column
-    return values
+def parameters(problem: Problem) -> dict[tuple[str, str], Array | float]:
+    """Parameters at their initial values."""
+    return {("parameter", name): parameter.initial for name, parameter in problem.parameters.items()}
 
 
 def place(points: Points, row: int) -> str:

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinncli.problem.defaults import Choices
+from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
+
+LEAST = 16
+"""Points on the smallest part of the boundary."""
 
 
 @dataclass(frozen=True)
 class PointGroup:
-    """Conditions at the same points. `each` counts them in the interior or on every side; of data, all."""
+    """Conditions at the same points. `counts` has the points of every label; of data, one count of all."""
 
     terms: tuple[ConditionTerms, ...]
-    each: int
+    counts: tuple[int, ...]
 
     @property
     def region(self) -> Region:
@@ -25,7 +29,7 @@ class PointGroup:
     @property
     def points(self) -> int:
         """Points in all."""
-        return self.each if self.terms[0].data else self.each * len(self.region.labels)
+        return sum(self.counts)
 
 
 def point_groups(
@@ -35,22 +39,37 @@ def point_groups(
     members: dict[tuple[object, ...], list[ConditionTerms]] = {}
     problem = formulation.problem
     for terms in formulation.trained if conditions is None else conditions:
-        each = _each(terms, choices, problem)
+        counts = _counts(terms, choices, problem)
         file = terms.data.file if terms.data else None
-        key = (terms.region, file, each, tuple(sorted(_held(terms))))
+        key = (terms.region, file, counts, tuple(sorted(_held(terms))))
         members.setdefault(key, []).append(terms)
-    return tuple(PointGroup(tuple(group), _each(group[0], choices, problem)) for group in members.values())
+    return tuple(PointGroup(tuple(group), _counts(group[0], choices, problem)) for group in members.values())
 
 
-def _each(terms: ConditionTerms, choices: Choices, problem: Problem) -> int:
-    """As many as the data have or were asked for; else by the dimension of the region."""
+def _counts(terms: ConditionTerms, choices: Choices, problem: Problem) -> tuple[int, ...]:
+    """As many as the data have or were asked for; else by the dimension of the region.
+
+    A part of the boundary has as many as its length or area is worth, where a mean side of the box has
+    `choices.boundary`.
+    """
     if terms.data is not None:
-        return len(next(iter(terms.data.columns.values())))
-    sides = [set() if label == "interior" else {label[:-1]} for label in terms.region.labels]
-    free = len(problem.coordinates) - min(len(side | _held(terms)) for side in sides)
+        return (len(next(iter(terms.data.columns.values()))),)
+    domain, held = domain_of(problem), _held(terms)
+    interior = terms.region.labels == ("interior",)
+    free = len(problem.coordinates) - len(held)
+    if not interior:
+        sides = [{label[:-1]} if label[-1] in "+-" else {""} for label in terms.region.labels]
+        free = len(problem.coordinates) - min(len(side | held) for side in sides)
     if not free:
-        return 1
-    return terms.points or (choices.interior if free == len(problem.coordinates) else choices.boundary)
+        return tuple(max(1, domain.is_points(label)) for label in terms.region.labels)
+    if terms.points:
+        return (terms.points,) * len(terms.region.labels)
+    if free == len(problem.coordinates):
+        return (choices.interior,)
+    if interior:
+        return (choices.boundary,)
+    shares = [domain.share(label) for label in terms.region.labels]
+    return tuple(max(round(choices.boundary * share), min(LEAST, choices.boundary)) for share in shares)
 
 
 def _held(terms: ConditionTerms) -> set[str]:

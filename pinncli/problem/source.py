@@ -150,7 +150,7 @@ def excerpt_of(text: str, span: Span) -> tuple[str, int, int]:
 
 def computed_from(loaded: Loaded) -> set[str]:
     """Names in numbers written as text (`L = "2*pi/k"`), in the file or given by `--set`."""
-    sections = ("constants", "coordinates", "parameters")
+    sections = ("constants", "coordinates", "parameters", "geometry")
     source = loaded.source
     texts = [p.text for path, p in source.places.items() if path[0] in sections and p.text is not None]
     texts += [words.partition("=")[2] for path, words in source.overrides.items() if path[0] in sections]

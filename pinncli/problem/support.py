@@ -13,7 +13,6 @@ from pinncli.problem.source import KeyPath, SourceMap
 def unsupported(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     """A finding for every part of the problem that cannot be solved yet."""
     parts: list[tuple[KeyPath, str]] = []
-    parts += [(("geometry", name), "shapes other than boxes") for name in problem.geometry]
     for name, coordinate in problem.coordinates.items():
         if coordinate.dim > 1:
             parts.append((("coordinates", name, "dim"), "vector coordinates (dim > 1)"))

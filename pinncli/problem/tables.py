@@ -15,8 +15,9 @@ from pinncli.language.nodes import Call, Equation, Node, Span, walk
 from pinncli.language.program import Program
 from pinncli.language.splines import FEWEST, interpolate
 from pinncli.problem.data import Array, DataError, read_columns
+from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Function, Problem
-from pinncli.problem.numeric import Points, mask, place, probe, run, surroundings
+from pinncli.problem.numeric import Points, mask, parameters, place, probe, run
 from pinncli.problem.source import KeyPath, SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
 
@@ -85,10 +86,7 @@ def check_tables(formulation: Formulation, source: SourceMap) -> list[Diagnostic
             span = _call(terms.equation, found[0]) if text else None
             where = (*path, "equation")
             findings.append(source.diagnose(where, found[1], text=text, span=span, where=path))
-    everywhere = [
-        ("interior", probe(problem, "interior", _PROBES)),
-        ("interior", corners(problem, "interior")),
-    ]
+    everywhere = [probe(problem, "interior", _PROBES), corners(problem, "interior")]
     others = {("definitions", n): [r.programs] for n, r in formulation.definitions.items()}
     for name in problem.unknowns:
         parts = [
@@ -103,31 +101,34 @@ def check_tables(formulation: Formulation, source: SourceMap) -> list[Diagnostic
 
 
 def corners(problem: Problem, label: str) -> Points:
-    """Every corner of the domain that belongs to a region; none in very many dimensions."""
+    """Every corner of the box that belongs to a region; one in very many dimensions."""
     ends = [
         (c.range[label[-1] == "+"],) if label[:-1] == name else c.range
         for name, c in problem.coordinates.items()
     ]
     chosen = product(*ends) if len(ends) <= _MOST_CORNERS else [tuple(e[0] for e in ends)]
-    return dict(zip(problem.coordinates, np.array(list(chosen)).T, strict=True))
+    points, domain = np.array(list(chosen)), domain_of(problem)
+    kept = domain.contains(points)
+    if domain.is_boundary(label) and label[-1] not in "+-":
+        kept &= domain.on(label, points)
+    return {name: points[kept, k] for k, name in enumerate(problem.coordinates)}
 
 
-def _spots(terms: ConditionTerms, problem: Problem) -> Iterator[tuple[str, Points]]:
+def _spots(terms: ConditionTerms, problem: Problem) -> Iterator[Points]:
     """Where a condition is evaluated: its data, or random points and corners of its region."""
     if terms.data is not None:
-        yield "interior", {name: terms.data.columns[name] for name in problem.coordinates}
+        yield {name: terms.data.columns[name] for name in problem.coordinates}
         return
     for label in terms.region.labels:
         for points in (probe(problem, label, _PROBES), corners(problem, label)):
             kept = mask(terms.region.where, points)
             if kept.any():
-                yield label, {name: values[kept] for name, values in points.items()}
+                yield {name: values[kept] for name, values in points.items()}
 
 
-def _outside(
-    programs: list[Program], spots: list[tuple[str, Points]], problem: Problem
-) -> tuple[str, str] | None:
+def _outside(programs: list[Program], spots: list[Points], problem: Problem) -> tuple[str, str] | None:
     """The first look-up that leaves its table: the function's name, and what is wrong in words."""
+    near = parameters(problem) | {("normal", name): 0.0 for name in problem.space}
     for program in programs:
         for step in program.instructions:
             if step.spline is None:
@@ -137,8 +138,8 @@ def _outside(
                 if any(item.kind in ("partial", "column") for item in argument.inputs):
                     continue
                 slack = _SLACK * (high - low)
-                for label, points in spots:
-                    values = run(argument, points, None, surroundings(problem, label))[0]
+                for points in spots:
+                    values = run(argument, points, None, near)[0]
                     bad = np.flatnonzero((values < low - slack) | (values > high + slack))
                     if bad.size:
                         row = int(bad[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pinncli.language.nodes import Equation, Node
@@ -15,14 +15,20 @@ from pinncli.problem.model import Problem
 
 @dataclass(frozen=True)
 class Region:
-    """Where a condition holds: labels (`interior`, or sides such as `x-`), and a part of them.
+    """Where a condition holds: labels (`interior`, sides such as `x-`, named shapes), and a part of them.
 
-    `boundary` is spelled out as the sides of the space coordinates. `where` has one boolean
+    `boundary` of a box is spelled out as the sides of the space coordinates. `where` has one boolean
     output over the coordinates; None takes the whole region.
     """
 
     labels: tuple[str, ...]
     where: Program | None = None
+
+
+def is_on_boundary(labels: Sequence[str], scope: Scope) -> bool:
+    """Whether all labels are about the boundary of space, which has a normal: sides, `boundary`, shapes."""
+    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
+    return bool(labels) and set(labels) <= {"boundary", *sides, *scope.shapes}
 
 
 @dataclass(frozen=True)
