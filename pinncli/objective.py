@@ -53,7 +53,7 @@ class Objective:
         parameters: ParameterMap,
         block: int,
     ) -> Objective:
-        """Cut the samples into blocks of at most `block` points."""
+        """Cut the samples into blocks of at most `block` points, of which those of integrals count more."""
         factors = row_scales(groups, samples)
         blocks: list[Block] = []
         scales: list[tuple[tuple[float | Tensor, ...], ...]] = []
@@ -71,15 +71,16 @@ class Objective:
             filled = 0
 
         for group, sample, factor in zip(groups, samples, factors, strict=True):
-            pieces = -(-len(sample) // block)
+            pieces = -(-len(sample) * group.cost // block)
             size = -(-len(sample) // pieces)
             for start in range(0, len(sample), size):
                 segment = Segment(group, sample[start : start + size])
-                if filled and filled + len(segment.sample) > block:
+                more = len(segment.sample) * group.cost
+                if filled and filled + more > block:
                     close()
                 pending.append(segment)
                 pending_scales.append(tuple(factor))
-                filled += len(segment.sample)
+                filled += more
         close()
         return cls(network, engine, tuple(groups), tuple(samples), parameters, tuple(blocks), tuple(scales))
 

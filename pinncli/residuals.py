@@ -22,6 +22,9 @@ from pinncli.language.program import Input, Program
 from pinncli.language.scope import Residual, Site
 from pinncli.language.splines import Spline, evaluate
 
+USUAL_SITES = 4
+"""Places where a condition without integrals evaluates the solution, at most."""
+
 TORCH: Mapping[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -154,6 +157,8 @@ class Group:
     sites: tuple[Site, ...]
     wanted: tuple[tuple[Partial, ...], ...]
     """Partials per site, sorted."""
+    places: tuple[tuple[int, ...], ...]
+    """Per condition, where each of its sites is among `sites`; of one that nothing is wanted at, -1."""
 
     @classmethod
     def of(cls, name: str, coordinates: tuple[str, ...], conditions: Sequence[Condition]) -> Group:
@@ -163,12 +168,19 @@ class Group:
             for site, partial in condition.residual.partials:
                 needs.setdefault(condition.residual.sites[site], set()).add(partial)
         wanted = tuple(tuple(sorted(partials)) for partials in needs.values())
-        return cls(name, coordinates, tuple(conditions), tuple(needs), wanted)
+        number = {site: k for k, site in enumerate(needs)}
+        places = tuple(tuple(number.get(site, -1) for site in c.residual.sites) for c in conditions)
+        return cls(name, coordinates, tuple(conditions), tuple(needs), wanted, places)
 
     @property
     def components(self) -> int:
         """Residuals per point, of all conditions together."""
         return sum(c.components for c in self.conditions)
+
+    @property
+    def cost(self) -> int:
+        """How many usual points one point of the group amounts to: those of integrals have many sites."""
+        return max(1, len(self.sites) // USUAL_SITES)
 
     def site_points(self, site: int, sample: Sample) -> Tensor:
         """The sample's points (n, d) as the site sees them."""
@@ -187,10 +199,10 @@ class Group:
     ) -> list[Tensor]:
         """Residuals (n,), condition by condition, from the partials at each site."""
         rows: list[Tensor] = []
-        for condition in self.conditions:
+        for condition, places in zip(self.conditions, self.places, strict=True):
             residual = condition.residual
 
-            def value(i: Input, residual: Residual = residual) -> Tensor:
+            def value(i: Input, places: tuple[int, ...] = places) -> Tensor:
                 match i.kind:
                     case "coordinate":
                         return sample.points[:, self.coordinates.index(i.name)]
@@ -202,7 +214,9 @@ class Group:
                         return parameters[i.name]
                     case "partial":
                         assert i.partial is not None  # noqa: S101  (by construction of Input)
-                        return partials[self.sites.index(residual.sites[i.site])][i.partial]
+                        return partials[places[i.site]][i.partial]
+                    case "node" | "integral":
+                        raise ValueError(f"{i.name} is in formulas only")
 
             rows += run_program(residual.programs, value, sample.points)
         return rows

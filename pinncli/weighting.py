@@ -37,7 +37,8 @@ def natural_scale(
     It is the largest of |dr/dp| times the size of partial p, prod_i (pi / L_i)^k_i, over the partials
     and the points of `sample`, with every partial at one in dr/dp. Dividing the residual by it makes
     `u_tt = 4*u_xx` and `u = 0` count alike, whatever the units and the order of the equation.
-    `extents` (d,) are the lengths L of `coordinates`; a Laplacian is over those of `space`.
+    `extents` (d,) are the lengths L of `coordinates`; a Laplacian is over those of `space`. The nodes of an
+    integral make one term.
     """
     leaves: dict[Input, Tensor] = {}
 
@@ -53,6 +54,8 @@ def natural_scale(
                 return sample.points.new_tensor(parameters[i.name])
             case "partial":
                 return leaves.setdefault(i, torch.ones_like(sample.points[:, 0]).requires_grad_())
+            case "node" | "integral":
+                raise ValueError(f"{i.name} is in formulas only")
 
     scale = 0.0
     lap_size = sum((math.pi / extents[coordinates.index(name)]) ** 2 for name in space)
@@ -63,9 +66,13 @@ def natural_scale(
             slopes = torch.autograd.grad(
                 out.sum(), list(leaves.values()), retain_graph=True, materialize_grads=True
             )
+            terms: dict[tuple[int, Partial], Tensor] = {}
             for i, slope in zip(leaves, slopes, strict=True):
                 assert i.partial is not None  # noqa: S101  (by construction of Input)
-                scale = max(scale, float(slope.abs().max()) * _size(i.partial, extents, lap_size))
+                key = (residual.origins[i.site], i.partial)
+                terms[key] = terms.get(key, torch.zeros_like(slope)) + slope.abs()
+            for (_, partial), size in terms.items():
+                scale = max(scale, float(size.max()) * _size(partial, extents, lap_size))
     return scale if math.isfinite(scale) and scale > 0.0 else 1.0
 
 

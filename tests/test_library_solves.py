@@ -23,6 +23,13 @@ BRIEF = {
     "poisson5d": (["network.width=12", "sampling.interior=800", "sampling.boundary=80"], 25, 1e-2),
     "heat4d": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 15, 1e-2),
     "heat_family": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 25, 5e-2),
+    "source_from_integral": (
+        ["network.width=12", "sampling.interior=300", "sampling.boundary=20", "sampling.nodes=8"],
+        12,
+        2e-2,
+    ),
+    "volterra": (["network.width=8", "sampling.interior=40", "sampling.nodes=10"], 12, 1e-2),
+    "fokker_planck": (["network.width=12", "sampling.interior=80"], 40, 2e-2),
     "poisson10d": (["network.width=12", "sampling.interior=400", "sampling.boundary=60"], 20, 3e-2),
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""

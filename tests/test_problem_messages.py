@@ -309,11 +309,11 @@ heat1d.toml:16:6: definitions.a: definitions go in a circle: a -> b -> a
         "heat1d.toml:15:1: a name with too many dots",
     ),
     "integral": (
-        'mass = { equation = "integral(u, x) = 1" }\n',
+        'mass = { equation = "integral(u, s, 0, w) = 1" }\n',
         """\
-heat1d.toml:15:22: conditions.mass: 'integral': integrals cannot be solved yet
-    integral(u, x) = 1
-    ^^^^^^^^""",
+heat1d.toml:15:40: conditions.mass: unknown name 'w'
+    integral(u, s, 0, w) = 1
+                      ^""",
     ),
     "shape": (
         '[geometry]\nhole = "interval(0.3, r)"\ndomain = "box - holes"\n',

@@ -20,8 +20,8 @@ NAMES = {
     *("heat1d", "wave1d", "burgers1d", "poisson2d", "allen_cahn", "kdv", "schrodinger", "kovasznay"),
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
     *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
-    *("heat_family",),
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
+    *("heat_family", "volterra", "fokker_planck", "source_from_integral"),
 }
 STORED = {
     "burgers1d": ("u",),

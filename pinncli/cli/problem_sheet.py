@@ -215,6 +215,7 @@ def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableTyp
     for points in plan.point_sets:
         for site in points.sites:
             moved = f" at {', '.join(site.moved)}" if site.moved else ""
+            moved += f" ({site.nodes} nodes)" if site.nodes > 1 else ""
             labels = ", ".join(partial.label(coordinates) for partial in site.partials)
             table.add_row(
                 clean(", ".join(points.conditions) + moved),

@@ -51,7 +51,7 @@ def compile_definition(node: Node, scope: Scope) -> Residual | None:
 def _residual(value: Scalar, jets: Jets, span: Span) -> Residual:
     outputs = _parts(value)
     try:
-        program, partials, sites = _lowered(outputs, jets)
+        program, partials, sites, origins = _lowered(outputs, jets)
     except AlgebraError as error:
         raise LanguageError(str(error), span) from None
     searched = frozenset(s for s, entry in jets.inputs.items() if entry.kind in {"partial", "parameter"})
@@ -59,10 +59,26 @@ def _residual(value: Scalar, jets: Jets, span: Span) -> Residual:
         programs=program,
         partials=partials,
         sites=sites,
-        linear=all(is_affine(output, searched) for output in outputs),
+        linear=all(_is_linear(output, searched, jets) for output in outputs),
         orders=_orders([partial for _, partial in partials], jets.scope),
         expressions=outputs,
+        origins=origins,
     )
+
+
+def _is_linear(expr: Expr, searched: frozenset[Expr], jets: Jets) -> bool:
+    """Whether a formula is affine in what is searched for, also inside its integrals."""
+    integrals = [symbol for symbol in expr.free_symbols if symbol in jets.integrals]
+    inner = [jets.integrals[symbol].integrand for symbol in integrals]
+    found = searched | {s for s, g in zip(integrals, inner, strict=True) if _has(g, searched, jets)}
+    return is_affine(expr, frozenset(found)) and all(_is_linear(g, searched, jets) for g in inner)
+
+
+def _has(expr: Expr, searched: frozenset[Expr], jets: Jets) -> bool:
+    """Whether something searched for is in a formula or its integrals."""
+    symbols = expr.free_symbols
+    inner = [jets.integrals[symbol].integrand for symbol in symbols if symbol in jets.integrals]
+    return not searched.isdisjoint(symbols) or any(_has(g, searched, jets) for g in inner)
 
 
 def _parts(value: Scalar) -> tuple[Expr, ...]:
@@ -79,7 +95,7 @@ def compile_expression(node: Node, scope: Scope) -> Program:
     (value,) = Translator(jets, unknowns=False).translate(node)
     outputs = (value.condition,) if isinstance(value, Truth) else _parts(as_scalar(value, node))
     try:
-        return lower(outputs, jets.inputs, scope)
+        return lower(outputs, jets)
     except AlgebraError as error:
         raise LanguageError(str(error), node.span) from None
 
@@ -96,6 +112,8 @@ def substitute(equation: Equation, scope: Scope, solution: Mapping[str, Node]) -
 
     def exact(symbol: Expr) -> Expr:
         match jets.inputs[symbol]:
+            case Input("integral"):
+                return jets.summed(symbol, lambda g: replace(g, exact))
             case Input("partial", _, Partial() as partial, site):
                 if partial.component not in components:
                     raise LanguageError(f"there is no formula for '{partial.component}'", equation.span)
@@ -104,7 +122,7 @@ def substitute(equation: Equation, scope: Scope, solution: Mapping[str, Node]) -
         return symbol
 
     try:
-        return lower([replace(part, exact) for part in _parts(difference)], jets.inputs, scope)
+        return lower([replace(part, exact) for part in _parts(difference)], jets)
     except AlgebraError as error:
         raise LanguageError(str(error), equation.span) from None
 
@@ -125,19 +143,17 @@ def _difference(jets: Jets, equation: Equation) -> Scalar:
 
 def _lowered(
     outputs: tuple[Expr, ...], jets: Jets
-) -> tuple[Program, tuple[tuple[int, Partial], ...], tuple[Site, ...]]:
-    """The program, its partials and only the sites that it uses, numbered anew."""
-    program = lower(outputs, jets.inputs, jets.scope)
+) -> tuple[Program, tuple[tuple[int, Partial], ...], tuple[Site, ...], tuple[int, ...]]:
+    """The program, its partials, only the sites that it uses, numbered anew, and where they come from."""
+    program = lower(outputs, jets)
     used = sorted({0, *(entry.site for entry in program.inputs)})
     inputs = tuple(
         Input(entry.kind, entry.name, entry.partial, used.index(entry.site)) for entry in program.inputs
     )
     partials = tuple((entry.site, entry.partial) for entry in inputs if entry.partial is not None)
-    sites = tuple(
-        Site(tuple((name, lower([value], jets.inputs, jets.scope)) for name, value in jets.sites[k]))
-        for k in used
-    )
-    return Program(inputs, program.instructions, program.outputs), partials, sites
+    sites = tuple(Site(tuple((name, lower([value], jets)) for name, value in jets.sites[k])) for k in used)
+    origins = tuple(jets.origins[k] for k in used)
+    return Program(inputs, program.instructions, program.outputs), partials, sites, origins
 
 
 def _orders(partials: list[Partial], scope: Scope) -> dict[str, int]:

@@ -167,7 +167,7 @@ def form_of_table(table: Table) -> Form:
     return Form(len(table.axes), len(table.axes), _lookup)
 
 
-LATER: Mapping[str, str] = {"integral": "integrals", "sum": "sums over a vector coordinate"}
+LATER: Mapping[str, str] = {"sum": "sums over a vector coordinate"}
 """Part of the language, and refused by name until they can be solved."""
 
 SYNONYMS: Mapping[str, str] = {

@@ -53,6 +53,8 @@ def given_by(jets: Jets, equation: Equation, label: str, ranges: Ranges) -> tupl
     ]
     symbols = sorted({s for part in parts for s in part.free_symbols}, key=str)
     kinds = {jets.inputs[s].kind for s in symbols}
+    if "integral" in kinds:
+        raise NoFormulaError("it has an integral")
     if kinds - {"coordinate", "partial"}:
         raise NoFormulaError("it has an unknown parameter or data")
     wanted = [s for s in symbols if jets.inputs[s].kind == "partial"]

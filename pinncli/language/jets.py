@@ -6,13 +6,14 @@ rule over its symbols: D_x f = df/dx + sum over partials p of df/dp * D_x p.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sympy
 
 from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, add, differentiate, mul, replace
 from pinncli.language.partials import MultiIndex, Partial
 from pinncli.language.program import Input
+from pinncli.language.quadrature import Integral
 from pinncli.language.scope import Scope
 
 Replacements = tuple[tuple[str, Expr], ...]
@@ -28,7 +29,11 @@ class Jets:
         self.scope = scope
         self.inputs: dict[Expr, Input] = {}
         self.sites: list[Replacements] = [()]
+        self.origins: list[int] = [0]
+        """Per site, the one that it comes from: all nodes of an integral come from one."""
+        self.integrals: dict[Expr, Integral] = {}
         self._symbols: dict[Input, Expr] = {}
+        self._places: dict[Replacements, int] = {(): 0}
 
     def symbol(self, entry: Input) -> Expr:
         """The one symbol of an input, named as a person would read it."""
@@ -55,6 +60,36 @@ class Jets:
         """The symbol of a component of the solution itself."""
         return self.partial(Partial(component, (0,) * len(self.scope.coordinates)))
 
+    def node(self) -> Expr:
+        """A new variable of integration."""
+        count = sum(entry.kind == "node" for entry in self.inputs.values())
+        return self.symbol(Input("node", f"n{count + 1}"))
+
+    def integral(self, integrand: Expr, variables: tuple[Expr, ...], nodes: int) -> Expr:
+        """The symbol of an integral; 0 for that of 0."""
+        if integrand == ZERO:
+            return ZERO
+        sought = Integral(integrand, variables, nodes)
+        for symbol, known in self.integrals.items():
+            if known == sought:
+                return symbol
+        symbol = self.symbol(Input("integral", f"I{len(self.integrals) + 1}"))
+        self.integrals[symbol] = sought
+        return symbol
+
+    def summed(self, symbol: Expr, change: Callable[[Expr], Expr]) -> Expr:
+        """The integral of a symbol with its integrand changed by a linear operation."""
+        known = self.integrals[symbol]
+        return self.integral(change(known.integrand), known.variables, known.nodes)
+
+    def bound(self, site: int, nodes: Mapping[Expr, Expr]) -> int:
+        """The site that results where variables of integration take values."""
+        values = [(name, replace(value, lambda s: nodes.get(s, s))) for name, value in self.sites[site]]
+        number = self._numbered(tuple(values))
+        if number != site and self.origins[number] == number:
+            self.origins[number] = self.origins[site]
+        return number
+
     def derivative(self, expr: Expr, by: str) -> Expr:
         """Total derivative by a coordinate; raises `AlgebraError`."""
         return differentiate(expr, lambda symbol: self._symbol_derivative(symbol, by))
@@ -77,6 +112,8 @@ class Jets:
                 return ONE if name == by else ZERO
             case Input("partial", _, Partial() as partial, site):
                 return self._partial_derivative(partial, site, by)
+            case Input("integral"):
+                return self.summed(symbol, lambda g: self.derivative(g, by))
             case Input("column", name):
                 raise AlgebraError(f"'{name}' is a data column: it has no derivatives")
             case Input("normal"):
@@ -109,6 +146,8 @@ class Jets:
                 return point.get(name, symbol)
             case Input("partial", _, Partial() as partial, site):
                 return self.partial(partial, self._site(site, point))
+            case Input("integral"):
+                return self.summed(symbol, lambda g: self.evaluated(g, point))
             case Input("column", name):
                 raise AlgebraError(f"'{name}' is a data column: it is known at its own points only")
             case Input("normal"):
@@ -124,9 +163,15 @@ class Jets:
             for name in self.scope.coordinates
             if name in combined and combined[name] != self.coordinate(name)
         )
-        if replacements not in self.sites:
+        return self._numbered(replacements)
+
+    def _numbered(self, replacements: Replacements) -> int:
+        """The number of a site, a new one where there was none."""
+        if replacements not in self._places:
+            self._places[replacements] = len(self.sites)
+            self.origins.append(len(self.sites))
             self.sites.append(replacements)
-        return self.sites.index(replacements)
+        return self._places[replacements]
 
 
 def _plus(orders: MultiIndex, axis: int, k: int) -> MultiIndex:

@@ -67,7 +67,7 @@ def factor_of(jets: Jets, data: Sequence[Given], ranges: Ranges) -> Expr:
 def gaps_of(jets: Jets, lift: Expr, data: Sequence[Given], ranges: Ranges) -> Program:
     """Per datum two outputs: what the lift misses on its side, and what was given; all zero if data agree."""
     pairs = [(sub(_on_side(jets, lift, d, ranges), d.formula), d.formula) for d in data]
-    return lower([part for pair in pairs for part in pair], jets.inputs, jets.scope)
+    return lower([part for pair in pairs for part in pair], jets)
 
 
 def roots_of(jets: Jets, data: Sequence[Given]) -> Program:
@@ -79,7 +79,7 @@ def roots_of(jets: Jets, data: Sequence[Given]) -> Program:
         if part.is_Pow and not part.args[1].is_Integer and part.args[0].free_symbols:
             found[part.args[0]] = None
         stack += part.args
-    return lower(list(found), jets.inputs, jets.scope)
+    return lower(list(found), jets)
 
 
 def seam_of(jets: Jets, lift: Expr, axis: int, order: int, ranges: Ranges) -> Program:
@@ -89,7 +89,7 @@ def seam_of(jets: Jets, lift: Expr, axis: int, order: int, ranges: Ranges) -> Pr
     for _ in range(order + 1):
         outputs += [_at(jets, lift, axis, end) for end in ranges[axis]]
         lift = mul(scale, jets.derivative(lift, name))
-    return lower(outputs, jets.inputs, jets.scope)
+    return lower(outputs, jets)
 
 
 def channels_of(
@@ -113,7 +113,7 @@ def channels_of(
         outputs += [
             add(*(jets.derivative(jets.derivative(formula, c), c) for c in space)) for formula in formulas
         ]
-    return lower(outputs, jets.inputs, jets.scope)
+    return lower(outputs, jets)
 
 
 def _shares(jets: Jets, axis: int, ranges: Ranges) -> tuple[Expr, Expr]:

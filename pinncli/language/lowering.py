@@ -3,30 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
-from pinncli.language.algebra import AlgebraError, Expr, as_float, op_of
+from pinncli.language.algebra import AlgebraError, Expr, as_float, number, op_of
 from pinncli.language.functions import NUMPY
-from pinncli.language.lookups import Table, lookup_of
+from pinncli.language.jets import Jets
+from pinncli.language.lookups import lookup_of
 from pinncli.language.program import Input, Instruction, Program
+from pinncli.language.quadrature import Integral, rule
 from pinncli.language.scope import Scope
 from pinncli.language.splines import Spline, derivative
 
-_KINDS = ("coordinate", "parameter", "normal", "column", "partial")
+_KINDS = ("coordinate", "parameter", "normal", "column", "partial", "node")
+MAX_INSTRUCTIONS = 200_000
+"""Of one program: far more than any formula has without integrals."""
 
 
-def lower(expressions: Sequence[Expr], entries: Mapping[Expr, Input], scope: Scope) -> Program:
-    """One program with an output per formula, over the inputs that they use.
+def lower(expressions: Sequence[Expr], jets: Jets) -> Program:
+    """One program with an output per formula, over the inputs that they use; integrals are written out.
 
     Raises `AlgebraError` where a constant part has no finite value.
     """
+    sums: dict[Expr, _Sum] = {}
     used = {symbol for expr in expressions for symbol in expr.free_symbols}
-    symbols = sorted(used, key=lambda symbol: _rank(entries[symbol], scope))
-    emitter = _Emitter(symbols, scope.functions)
+    integrals = [symbol for symbol in sorted(used, key=str) if symbol in jets.integrals]
+    for symbol in integrals:
+        sums[symbol] = _Sum.of(jets.integrals[symbol], jets)
+    entries = {jets.inputs[symbol] for symbol in used - sums.keys()}
+    entries |= {entry for sum_ in sums.values() for _, instance in sum_.terms for entry in instance.inputs}
+    inputs = sorted(entries, key=lambda entry: _rank(entry, jets.scope))
+    emitter = _Emitter(inputs, jets, sums)
     outputs = tuple(emitter.slot(expr) for expr in expressions)
-    return Program(tuple(entries[s] for s in symbols), tuple(emitter.instructions), outputs)
+    if len(emitter.instructions) > MAX_INSTRUCTIONS:
+        raise AlgebraError(f"this takes more than {MAX_INSTRUCTIONS} operations at a point: fewer nodes help")
+    return Program(tuple(inputs), tuple(emitter.instructions), outputs)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """An integral as its terms: (weight, program) for every node, of programs with one output."""
+
+    terms: tuple[tuple[float, Program], ...]
+
+    @classmethod
+    def of(cls, integral: Integral, jets: Jets) -> _Sum:
+        """One program for the integrand, with its inputs at every node put in."""
+        program = lower([integral.integrand], jets)
+        names = [jets.inputs[variable] for variable in integral.variables]
+        terms = []
+        for weight, places in rule(integral.nodes, len(integral.variables)):
+            nodes = dict(zip(integral.variables, map(number, places), strict=True))
+            values = dict(zip(names, places, strict=True))
+            terms.append((weight, _instance(program, values, nodes, jets)))
+        return cls(tuple(terms))
+
+
+def _instance(
+    program: Program, values: Mapping[Input, float], nodes: Mapping[Expr, Expr], jets: Jets
+) -> Program:
+    """The program with nodes as constants, and partials where the nodes place them."""
+    held = [entry for entry in program.inputs if entry in values]
+    free = [entry for entry in program.inputs if entry not in values]
+    order = [*free, *held]
+    place = {program.inputs.index(entry): k for k, entry in enumerate(order)}
+    shifted = tuple(
+        replace(step, arguments=tuple(place.get(k, k) for k in step.arguments))
+        for step in program.instructions
+    )
+    constants = tuple(Instruction("const", value=values[entry]) for entry in held)
+    inputs = tuple(
+        replace(entry, site=jets.bound(entry.site, nodes)) if entry.kind == "partial" else entry
+        for entry in free
+    )
+    return Program(inputs, (*constants, *shifted), tuple(place.get(k, k) for k in program.outputs))
 
 
 def _rank(entry: Input, scope: Scope) -> tuple[object, ...]:
@@ -44,11 +96,14 @@ def _rank(entry: Input, scope: Scope) -> tuple[object, ...]:
 class _Emitter:
     """Instructions so far; equal instructions share a slot, constants are folded."""
 
-    def __init__(self, symbols: Sequence[Expr], functions: Mapping[str, Table]) -> None:
+    def __init__(self, inputs: Sequence[Input], jets: Jets, sums: Mapping[Expr, _Sum]) -> None:
         self.instructions: list[Instruction] = []
-        self._functions = functions
-        self._inputs = len(symbols)
-        self._slots: dict[Expr, int] = {symbol: k for k, symbol in enumerate(symbols)}
+        self._functions = jets.scope.functions
+        self._sums = sums
+        self._inputs = len(inputs)
+        self._entries = {entry: k for k, entry in enumerate(inputs)}
+        known = {entry: symbol for symbol, entry in jets.inputs.items()}
+        self._slots: dict[Expr, int] = {known[entry]: k for k, entry in enumerate(inputs) if entry in known}
         self._numbers: dict[Instruction, int] = {}
 
     def slot(self, expr: Expr) -> int:
@@ -58,6 +113,8 @@ class _Emitter:
         return self._slots[expr]
 
     def _compute(self, expr: Expr) -> int:
+        if expr in self._sums:
+            return self._total(self._sums[expr])
         if not expr.args:
             return self._constant(as_float(expr))
         if expr.is_Add:
@@ -72,6 +129,17 @@ class _Emitter:
             return self._emit(op_of(expr), *arguments)
         spline = derivative(self._functions[lookup.name].spline, lookup.orders)
         return self._emit("lookup", *arguments, spline=spline)
+
+    def _total(self, sum_: _Sum) -> int:
+        """All terms of an integral, times their weights."""
+        terms = []
+        for weight, program in sum_.terms:
+            slots = [self._entries[entry] for entry in program.inputs]
+            for step in program.instructions:
+                arguments = [slots[k] for k in step.arguments]
+                slots.append(self._emit(step.op, *arguments, value=step.value, spline=step.spline))
+            terms.append(self._emit("mul", self._constant(weight), slots[program.outputs[0]]))
+        return self._reduce("add", terms)
 
     def _emit(self, op: str, *arguments: int, value: float = 0.0, spline: Spline | None = None) -> int:
         known = [self._known(argument) for argument in arguments]

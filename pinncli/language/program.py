@@ -26,9 +26,12 @@ class Input:
     parameter   the unknown number       -
     normal      the coordinate           outward unit normal's component
     column      the data column          -
+
+    Two more are in formulas only, and in no finished program: `node`, a variable of integration that runs
+    over [0, 1], and `integral`, a sum over such.
     """
 
-    kind: Literal["coordinate", "partial", "parameter", "normal", "column"]
+    kind: Literal["coordinate", "partial", "parameter", "normal", "column", "node", "integral"]
     name: str
     partial: Partial | None = None
     site: int = 0

@@ -35,6 +35,10 @@ class Scope:
     """Functions from files."""
     shapes: Mapping[str, Level] = field(default_factory=dict)
     """What `inside(name)` may be about."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Ends of the coordinates that can be integrated over as a whole."""
+    nodes: int | None = None
+    """Gauss-Legendre nodes per variable of integration; None for `quadrature.NODES`."""
     columns: tuple[str, ...] = ()
     """Data columns that this condition may use."""
     normal: bool = False
@@ -91,3 +95,5 @@ class Residual:
     """Highest order of differentiation by each coordinate, over all unknowns."""
     expressions: tuple[sympy.Expr, ...]
     """The outputs as formulas."""
+    origins: tuple[int, ...] = (0,)
+    """Per site a number that the nodes of one integral have in common, and no other site."""

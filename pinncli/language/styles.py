@@ -61,8 +61,8 @@ class Style(Protocol):
         """A function of arguments."""
         ...
 
-    def integral(self, operand: str, by: Sequence[str]) -> str:
-        """An integral over coordinates."""
+    def integral(self, operand: str, by: Sequence[str], limits: tuple[str, str] | None) -> str:
+        """An integral over coordinates, or between limits."""
         ...
 
     def at(self, operand: str, place: str) -> str:
@@ -136,8 +136,9 @@ class _Unicode:
         around = {"abs": "|{}|", "norm": "‖{}‖", "sqrt": "√({})", "real": "Re({})", "imag": "Im({})"}
         return around.get(name, self.name(name) + "({})").format(inside)
 
-    def integral(self, operand: str, by: Sequence[str]) -> str:
-        return f"∫ {operand} " + " ".join(f"d{name}" for name in by)
+    def integral(self, operand: str, by: Sequence[str], limits: tuple[str, str] | None) -> str:
+        ends = "" if limits is None else f"[{limits[0]}, {limits[1]}]"
+        return f"∫{ends} {operand} " + " ".join(f"d{name}" for name in by)
 
     def at(self, operand: str, place: str) -> str:
         return f"{operand}({place})"
@@ -199,8 +200,9 @@ class _Latex:
         shown = shown or ("\\" + name if name in known else rf"\operatorname{{{escaped}}}")
         return shown + self.group(inside)
 
-    def integral(self, operand: str, by: Sequence[str]) -> str:
-        return rf"\int {operand} " + " ".join(rf"\, \mathrm{{d}}{name}" for name in by)
+    def integral(self, operand: str, by: Sequence[str], limits: tuple[str, str] | None) -> str:
+        ends = "" if limits is None else rf"_{{{limits[0]}}}^{{{limits[1]}}}"
+        return rf"\int{ends} {operand} " + " ".join(rf"\, \mathrm{{d}}{name}" for name in by)
 
     def at(self, operand: str, place: str) -> str:
         return rf"\left. {operand} \right|_{{{place}}}"

@@ -11,9 +11,11 @@ from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, apply
 from pinncli.language.calls import CALLS, LATER, SYNONYMS, Form, differentiated, form_of_table
 from pinncli.language.diagnostics import Finding, LanguageError, nearest
 from pinncli.language.formulas import Formula, Functions
+from pinncli.language.integration import integration_variables
 from pinncli.language.jets import Jets
 from pinncli.language.nodes import At, Binary, Call, Index, Name, Node, Number, Unary, Vector, walk
 from pinncli.language.program import Input
+from pinncli.language.quadrature import MOST_NODES, NODES
 from pinncli.language.scalars import Scalar
 from pinncli.language.scope import Scope
 from pinncli.language.values import BINARY, Truth, Value, as_condition, as_scalar, each
@@ -35,6 +37,7 @@ class Translator:
         self._findings: list[Finding] = []
         self._definitions: dict[str, Value | None] = {}
         self._inside = ""
+        self._dummies: dict[str, Expr] = {}
 
     def translate(self, *nodes: Node) -> list[Value]:
         """The values of the nodes; raises `LanguageError` with every finding in them."""
@@ -112,6 +115,8 @@ class Translator:
 
     def _name(self, node: Name) -> Value:
         name, scope = node.id, self._scope
+        if name in self._dummies:
+            return Scalar(self._dummies[name])
         if name in scope.unknowns:
             return self._unknown(node, name)
         if name in scope.coordinates:
@@ -154,6 +159,8 @@ class Translator:
     def _call(self, node: Call) -> Value:
         if node.function == "inside":
             return self._inside_shape(node)
+        if node.function == "integral":
+            return self._integral(node)
         values = [self._attempt(argument) for argument in node.arguments]
         form = _form(node, self._scope)
         known = [value for value in values if value is not None]
@@ -184,10 +191,48 @@ class Translator:
             moved[name] = self._place(place, node)
         return each(value, lambda a: a.parts(lambda e: self._jets.evaluated(e, moved)), operand)
 
+    def _integral(self, node: Call) -> Value:
+        """An integral over whole coordinates, or over one variable between limits."""
+        scope, jets = self._scope, self._jets
+        (operand, *_), variables = node.arguments, integration_variables(node, scope)
+        limits: list[tuple[Expr, Expr]] = []
+        for variable in variables:
+            if variable.limits is None:
+                limits.append(tuple(map(algebra.number, scope.ranges[variable.name])))
+            else:
+                low, high = self._values(variable.limits)
+                limits.append((self._place(low, variable.limits[0]), self._place(high, variable.limits[1])))
+        before = dict(self._dummies)
+        for variable in variables:
+            self._dummies.pop(variable.name, None)
+            if variable.name not in scope.coordinates:
+                self._dummies[variable.name] = jets.coordinate(variable.name)
+        try:
+            (value,) = self._values([operand])
+        finally:
+            self._dummies = before
+        nodes = scope.nodes or NODES[min(len(variables), len(NODES)) - 1]
+        if nodes ** len(variables) > MOST_NODES:
+            message = (
+                f"{nodes} nodes for each of {len(variables)} variables are more than {MOST_NODES} together"
+            )
+            raise LanguageError(message, node.span, "set sampling.nodes lower")
+        symbols = tuple(jets.node() for _ in variables)
+        moved, factor = {}, ONE
+        for variable, (low, high), symbol in zip(variables, limits, symbols, strict=True):
+            length = algebra.sub(high, low)
+            moved[variable.name] = algebra.add(low, algebra.mul(length, symbol))
+            factor = algebra.mul(factor, length)
+
+        def summed(expr: Expr) -> Expr:
+            return jets.integral(algebra.mul(factor, jets.evaluated(expr, moved)), symbols, nodes)
+
+        return each(value, lambda a: a.parts(summed), operand)
+
     def _place(self, value: Value, node: Node) -> Expr:
         scalar = as_scalar(value, node)
         kinds = {self._jets.inputs[symbol].kind for symbol in scalar.real.free_symbols}
-        if not scalar.is_real or kinds - {"coordinate"}:
+        if not scalar.is_real or kinds - {"coordinate", "node"}:
             raise LanguageError("a place is given by coordinates and constants only", node.span)
         return scalar.real
 
@@ -196,7 +241,7 @@ def _unknown_name(node: Name, scope: Scope) -> LanguageError:
     """What to say about a name that means nothing."""
     name = node.id
     base, _, rest = name.partition("_")
-    if name in scope.functions or name in CALLS or name in LATER or name == "inside":
+    if name in scope.functions or name in CALLS or name in LATER or name in ("inside", "integral"):
         return LanguageError(f"'{name}' is a function", node.span, f"write {name}(...)")
     if name == "i":
         hint = "'i' is the imaginary unit only where an unknown is complex"

@@ -108,6 +108,14 @@ class _Writer:
                 word = style.operators.get(op, op)
                 return f"{self.text(left, _SUM)} {word} {self.text(right, _SUM)}", _COMPARE
 
+    def _integral(self, operand: Node, by: Sequence[Node]) -> str:
+        """Over coordinates, or over one variable between limits."""
+        names = [node.id for node in by if isinstance(node, Name)]
+        whole = len(names) == len(by) and all(name in self._scope.coordinates for name in names)
+        limits = None if whole or len(by) != 3 else (self.text(by[1]), self.text(by[2]))
+        over = [self.text(node) for node in (by if limits is None else by[:1])]
+        return self._style.integral(self.text(operand, _DERIVATIVE), over, limits)
+
     def _first(self, node: Node, level: int) -> Piece:
         """First factor of a product: `−a b` needs no brackets, but the whole is then a sum's term."""
         if isinstance(node, Unary) and node.op == "-":
@@ -124,7 +132,7 @@ class _Writer:
                 names = [variable.id if isinstance(variable, Name) else "?" for variable in by]
                 return self._derivative(self.text(operand, _ATOM), names)
             case "integral", (operand, *by):
-                return style.integral(self.text(operand, _DERIVATIVE), [self.text(v) for v in by]), _SUM
+                return self._integral(operand, by), _SUM
             case "lap", (operand,):
                 return style.laplacian + self.text(operand, _ATOM), _PRODUCT
             case "grad", (operand,):

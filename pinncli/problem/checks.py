@@ -174,16 +174,16 @@ def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnost
 
 def _check_places(terms: ConditionTerms, formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
     """Evaluation at a point outside the domain: `u(x=2)` where x ends at 1."""
-    findings = []
+    findings: dict[object, Diagnostic] = {}  # one for all nodes of an integral
     path = ("conditions", terms.name)
-    for site in terms.residual.sites:
+    for site, origin in zip(terms.residual.sites, terms.residual.origins, strict=True):
         for name, value in fixed(site).items():
             low, high = formulation.problem.coordinates[name].range
             slack = 1e-9 * (high - low)
             if value is not None and not low - slack <= value <= high + slack:
                 message = f"{name} = {value:g} is outside its range {low:g} to {high:g}"
-                findings.append(source.diagnose(path, message))
-    return findings
+                findings.setdefault((origin, name), source.diagnose(path, message))
+    return list(findings.values())
 
 
 def _ever_finite(terms: ConditionTerms, formulation: Formulation) -> bool:

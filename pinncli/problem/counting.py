@@ -78,8 +78,17 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
 
 
 def is_field_equation(terms: ConditionTerms) -> bool:
-    """Whether a condition holds throughout the interior, for the solution at the point itself."""
-    here = any(not terms.residual.sites[site].replacements for site, _ in terms.residual.partials)
+    """Whether a condition holds throughout the interior, for the solution at the point or at places about it.
+
+    Such places follow the point: u(x=-x), or those of an integral from 0 to t.
+    """
+    here = any(
+        all(
+            any(i.name == name for i in program.inputs) for name, program in residual.sites[site].replacements
+        )
+        for residual in [terms.residual]
+        for site, _ in residual.partials
+    )
     return terms.region.labels == ("interior",) and terms.data is None and here
 
 

@@ -17,7 +17,7 @@ from pinncli.language.program import Instruction, Program
 from pinncli.language.scope import Scope
 from pinncli.problem.ansatz import check_hard, derive_ansatz
 from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
-from pinncli.problem.domains import check_geometry, geometry_of
+from pinncli.problem.domains import check_geometry, geometry_of, is_box
 from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
@@ -126,6 +126,8 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         definitions=texts.definitions,
         functions=tables,
         shapes={name: shape.level for name, shape in geometry.shapes.items()} if geometry else {},
+        ranges={n: c.range for n, c in problem.coordinates.items() if c.kind != "space" or is_box(problem)},
+        nodes=problem.sampling.nodes,
     )
     definitions = {}
     for name, node in texts.definitions.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
@@ -31,6 +31,8 @@ class SitePlan:
     """Taylor coefficients carried: everything below what is wanted."""
     laplacians: int
     """1 where one more channel carries a collapsed Laplacian."""
+    nodes: int = 1
+    """How many places it stands for: the nodes of an integral are alike."""
 
     @property
     def width(self) -> int:
@@ -86,11 +88,24 @@ def derive_plan(formulation: Formulation, choices: Choices) -> Plan:
 
 def _point_set(group: PointGroup, formulation: Formulation) -> PointSet:
     wanted: dict[Site, set[Partial]] = {}
+    nodes: set[Site] = set()
     for terms in group.terms:
+        origins = terms.residual.origins
+        nodes |= {p for p, k in zip(terms.residual.sites, origins, strict=True) if origins.count(k) > 1}
         for site, partial in terms.residual.partials:
             wanted.setdefault(terms.residual.sites[site], set()).add(partial)
     rows = group.points * sum(len(terms.residual.programs.outputs) for terms in group.terms)
-    sites = tuple(_site(site, partials, formulation) for site, partials in wanted.items())
+    sites = tuple(
+        _site(site, partials, formulation) for site, partials in wanted.items() if site not in nodes
+    )
+    sums: dict[tuple[object, ...], list[Site]] = {}
+    for node in (site for site in wanted if site in nodes):
+        names = tuple(name for name, _ in node.replacements)
+        sums.setdefault((names, frozenset(wanted[node])), []).append(node)
+    for alike in sums.values():
+        one = _site(alike[0], wanted[alike[0]], formulation)
+        moved = tuple(f"{name} = …" for name, _ in alike[0].replacements)
+        sites += (replace(one, moved=moved, nodes=len(alike)),)
     return PointSet(tuple(terms.name for terms in group.terms), group.region, group.points, rows, sites)
 
 
@@ -136,6 +151,7 @@ def _memory(
     network, problem = choices.network, formulation.problem
     p, block = choices.parameters, choices.block or DEFAULT_BLOCK
     channels = max((site.width for s in point_sets for site in s.sites), default=1)
+    visited = max((sum(site.nodes for site in s.sites) for s in point_sets), default=1)
     largest = max((s.points for s in point_sets), default=1)
     optimiser = 0
     jacobian = 0
@@ -158,7 +174,7 @@ def _memory(
     numbers = {
         "optimiser": optimiser,
         "jacobian": jacobian,
-        "layers": 4 * min(block, largest) * channels * _neurons(network, formulation),
+        "layers": 4 * min(block, largest) * channels * _neurons(network, formulation) * min(4, visited),
         "points": sum(s.points for s in point_sets) * (len(problem.coordinates) + 2) + 2 * rows,
         "fields": prod(choices.grid.values()) * fields,
     }

@@ -73,6 +73,10 @@ def _counts(terms: ConditionTerms, choices: Choices, problem: Problem) -> tuple[
 
 
 def _held(terms: ConditionTerms) -> set[str]:
-    """The coordinates replaced at every evaluation of an unknown, as `x` in u(x=0) = u(x=1)."""
-    used = [terms.residual.sites[site].replacements for site, _ in terms.residual.partials]
-    return set.intersection(*({name for name, _ in replaced} for replaced in used)) if used else set()
+    """The coordinates that a condition leaves out, as `x` in u(x=0) = u(x=1) or integral(u, x) = 1."""
+    residual = terms.residual
+    used = {residual.sites[site] for site, _ in residual.partials}
+    programs = [residual.programs, *(program for site in used for _, program in site.replacements)]
+    seen = {item.name for program in programs for item in program.inputs if item.kind == "coordinate"}
+    replaced = [{name for name, _ in site.replacements} for site in used]
+    return set.intersection(*replaced) - seen if replaced else set()

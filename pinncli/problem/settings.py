@@ -141,6 +141,8 @@ class SamplingSettings(Settings):
     interior: int | None = Field(default=None, ge=1)
     boundary: int | None = Field(default=None, ge=1)
     """Points per side or other lower-dimensional region."""
+    nodes: int | None = Field(default=None, ge=1, le=256)
+    """Gauss-Legendre nodes per variable of integration; fewer for double integrals when left out."""
     resample: ResampleSettings | Literal["auto", "off"] = "auto"
 
 
