@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,17 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from pinncli.cli.picture import picture
-from pinncli.cli.plotting import field_figures, figure_bytes, history_figures
+from pinncli.cli.plotting import Scene, field_figures, figure_bytes, history_figures, scene_of
 from pinncli.cli.plotting.maps import sections
+from pinncli.cli.plotting.parts import in_polar_form
+from pinncli.cli.plotting.scene import Samples
+from pinncli.errors import ProblemError
 from pinncli.evaluation import FieldSet
+from pinncli.problem.formulation import formulate
+from pinncli.problem.loading import load_problem
 
 Formula = Callable[..., np.ndarray]
-LETTERS = {"t": "T", "x": "X", "y": "Y", "z": "Z"}
+LETTERS = {"t": "T", "x": "X", "y": "Y", "z": "Z", "p": ""}
 
 
 def fields_of(
@@ -38,7 +44,7 @@ def fields_of(
             fields[f"reference_{name}"] = true
             fields[f"error_{name}"] = fields[name] - true
     fields["residual_law"] = 1e-4 * np.sin(9 * sum(grid.values()))
-    axes = {name: LETTERS[name] for name in points}
+    axes = {name: LETTERS[name] for name in points if LETTERS[name]}
     return FieldSet(title, coordinates, fields, {"x": "m", "u": "K"}, {}, axes)
 
 
@@ -59,6 +65,7 @@ CASES: dict[str, tuple[dict[str, int], dict[str, Formula]]] = {
     "plane, time": ({"t": 5, "y": 6, "x": 7}, {"u": wave}),
     "space": ({"z": 5, "y": 6, "x": 7}, {"u": wave}),
     "space, time": ({"t": 3, "z": 4, "y": 5, "x": 6}, {"u": wave}),
+    "four dimensions, time": ({"t": 2, "p": 3, "z": 4, "y": 5, "x": 6}, {"u": wave}),
     "constant": ({"t": 9, "x": 11}, {"u": flat}),
 }
 
@@ -89,9 +96,17 @@ def test_solution_and_reference_share_one_scale_and_the_error_has_its_own() -> N
         for ax in field_figures(fields_of(*CASES["one dimension, time"]))["solution"].axes[:3]
     )
     assert solution.norm is reference.norm
-    assert solution.get_cmap().name == reference.get_cmap().name == "viridis"
+    assert solution.get_cmap().name == reference.get_cmap().name == "RdBu_r"  # both signs
+    assert solution.norm.vmin == -solution.norm.vmax
     assert error.norm.vmin == -error.norm.vmax
-    assert error.get_cmap().name == "RdBu_r"
+    assert error.get_cmap().name == "PuOr_r"
+
+
+def test_a_field_of_one_sign_is_drawn_from_its_least_to_its_largest() -> None:
+    figure = field_figures(fields_of({"t": 5, "x": 6}, {"u": lambda t, x: 2 + t + x}))["solution"]
+    image = figure.axes[0].collections[0]
+    assert image.get_cmap().name == "viridis"
+    assert (image.norm.vmin, image.norm.vmax) == pytest.approx((2, 4), abs=0.01)
 
 
 def test_residuals_are_magnitudes_on_a_logarithmic_scale() -> None:
@@ -146,6 +161,187 @@ def test_formats_are_reproducible(kind: str, begins: bytes) -> None:
     )
     assert first == second
     assert first.startswith(begins)
+
+
+def test_scales_are_those_of_what_is_shown() -> None:
+    """In space and time only the last time is drawn: its largest value is the end of the scale."""
+    fields = fields_of(
+        {"t": 3, "z": 5, "y": 5, "x": 5}, {"u": lambda t, z, y, x: 9 - 8 * t + 0 * (x + y + z)}
+    )
+    assert field_figures(fields)["solution"].axes[0].collections[0].norm.vmax == pytest.approx(1, abs=0.01)
+
+
+def punched(points: Mapping[str, int], components: Mapping[str, Formula]) -> FieldSet:
+    """A disk of radius 1/2 about the middle, NaN outside."""
+    fields = fields_of(points, components)
+    x, y = np.meshgrid(fields.coordinates["x"], fields.coordinates["y"])
+    inside = np.hypot(x - 0.5, y - 0.5) <= 0.5
+    for name, values in fields.fields.items():
+        fields.fields[name] = np.where(inside, values, np.nan)
+    return fields
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("points", [{"y": 21, "x": 21}, {"t": 3, "y": 9, "x": 9}, {"z": 3, "y": 9, "x": 9}])
+def test_a_curved_domain_is_masked_and_outlined(points: dict[str, int]) -> None:
+    fields = punched(points, {"u": wave, "v": wave})
+    figures = field_figures(fields, Scene(vectors=(("u", "v"),)))
+    laid_out(figures)
+    first = figures[next(name for name in figures if name.startswith("solution"))].axes[0]
+    image, outline = first.collections[:2]
+    assert np.isnan(np.ma.filled(image.get_array(), np.nan)).any()
+    ends = np.concatenate([path.vertices for path in outline.get_paths()])
+    assert len(ends) > 8
+    if "z" not in points:
+        radius = np.hypot(ends[:, 0] - 0.5, ends[:, 1] - 0.5)
+        assert abs(radius - 0.5).max() < 0.13  # a cell
+
+
+@pytest.mark.parametrize(
+    ("points", "parts"),
+    [({"y": 9, "x": 11}, "uv"), ({"t": 3, "y": 5, "x": 6}, "uv"), ({"z": 4, "y": 5, "x": 6}, "uvw")],
+)
+def test_a_vector_field_is_drawn_by_its_length(points: dict[str, int], parts: str) -> None:
+    fields = fields_of(points, {part: lambda x, **_: 3 + 0 * x for part in parts})
+    for part in parts:
+        fields.fields[part][:] = fields.fields[f"reference_{part}"]
+        fields.fields[f"error_{part}"][:] = 0
+    figures = field_figures(fields, Scene(vectors=(tuple(parts),)))
+    laid_out(figures)
+    image = figures[f"flow_{parts}"].axes[0].collections[0]
+    assert np.allclose(image.get_array(), 3 * np.sqrt(len(parts)))
+
+
+def test_arrows_point_along_the_axes_that_are_shown() -> None:
+    """w along z in the planes through z: in x-z the arrows of w alone go up."""
+    fields = fields_of({"z": 4, "y": 5, "x": 6}, {"u": wave, "v": wave, "w": wave}, reference=False)
+    for part, value in (("u", 0), ("v", 0), ("w", 1)):
+        fields.fields[part][:] = value
+    figure = field_figures(fields, Scene(vectors=(("u", "v", "w"),)))["flow_uvw"]
+    arrows = {(ax.get_xlabel()[:1], ax.get_ylabel()[:1]): ax.collections[-1] for ax in figure.axes[:3]}
+    assert np.allclose(arrows["x", "z"].U, 0) and np.allclose(arrows["x", "z"].V, 1)
+    assert not isinstance(arrows["x", "y"], type(arrows["x", "z"]))  # nothing moves in that plane
+
+
+def test_complex_unknowns_have_modulus_and_phase() -> None:
+    fields = fields_of(
+        {"t": 5, "x": 7}, {"h_real": lambda t, x: np.cos(9 * t), "h_imag": lambda t, x: np.sin(9 * t)}
+    )
+    for part in ("real", "imag"):
+        fields.fields[f"h_{part}"] = fields.fields[f"reference_h_{part}"]
+    polar = in_polar_form(fields, "h")
+    assert np.allclose(polar.fields["|h|"], 1)
+    expected = np.angle(np.exp(9j * fields.coordinates["t"]))
+    assert np.allclose(polar.fields["arg h"], expected[:, None])
+    assert np.allclose(polar.fields["error_arg h"], 0)
+    figure = field_figures(fields)["polar_h"]
+    phase = next(ax for ax in figure.axes if ax.get_title() == "arg h").collections[0]
+    assert phase.get_cmap().name == "twilight"
+    assert (phase.norm.vmin, phase.norm.vmax) == (-np.pi, np.pi)
+
+
+def test_the_error_of_a_phase_is_taken_around_the_circle() -> None:
+    angles = np.array([[3.1, 3.1]])
+    near = {"h_real": np.cos(angles + 0.1), "h_imag": np.sin(angles + 0.1)}
+    true = {"reference_h_real": np.cos(angles), "reference_h_imag": np.sin(angles)}
+    axes = {"t": np.array([0.0]), "x": np.array([0.0, 1.0])}
+    polar = in_polar_form(FieldSet("", axes, near | true, {}, {}, {"t": "T", "x": "X"}), "h")
+    assert np.allclose(polar.fields["error_arg h"], 0.1)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_systems_in_time_have_a_phase_portrait(count: int) -> None:
+    names = ("u", "v", "w")[:count]
+    fields = fields_of({"t": 21}, dict.fromkeys((*names, "energy"), wave))
+    figures = field_figures(fields, Scene(unknowns=names))
+    laid_out(figures)
+    (line, *_) = figures["phase"].axes[0].lines
+    assert len(figures["phase"].axes) == (1 if count == 2 else 4)
+    assert np.allclose(line.get_data()[0], fields.fields["u"])
+    assert "phase" not in field_figures(fields, Scene(unknowns=("u",)))
+
+
+def test_an_unknown_of_fewer_coordinates_is_drawn_on_its_own() -> None:
+    fields = fields_of(
+        {"t": 3, "y": 5, "x": 6}, {"u": wave, "a": lambda t, y, x: x + 2 * y, "k": lambda t, y, x: x}
+    )
+    for name in ("a", "k"):
+        fields.fields[name] = fields.fields[f"reference_{name}"]
+    figures = field_figures(fields, Scene(fewer={"a": ("x", "y"), "k": ("x",)}))
+    laid_out(figures)
+    image = figures["field_a"].axes[0].collections[0]
+    assert np.allclose(np.reshape(image.get_array(), (5, 6))[:, 0], 2 * fields.coordinates["y"])
+    assert np.allclose(figures["field_k"].axes[0].lines[0].get_ydata(), fields.coordinates["x"])
+    assert all(ax.get_title().partition(",")[0] != "a" for ax in figures["solution"].axes)
+
+
+def test_data_are_drawn_over_the_solution() -> None:
+    places = {"t": np.array([0.1, 0.2]), "x": np.array([0.3, 0.4])}
+    plane = fields_of({"t": 9, "x": 11}, {"u": wave})
+    samples = Samples("seen", places, {"u": np.array([5.0, 6.0])})
+    figure = field_figures(plane, Scene(samples=(samples,)))["solution"]
+    assert [len(ax.lines) for ax in figure.axes[:3]] == [1, 0, 0]
+    assert np.allclose(figure.axes[0].lines[0].get_data(), [places["t"], places["x"]])
+    curve = field_figures(fields_of({"t": 9}, {"u": wave}), Scene(samples=(samples,)))["solution"]
+    dots = next(line for line in curve.axes[0].lines if line.get_label() == "seen")
+    assert np.allclose(dots.get_data(), [places["t"], [5.0, 6.0]])
+
+
+def scene(text: str, tmp_path: Path) -> Scene:
+    path = tmp_path / "made.toml"
+    path.write_text(text, "utf-8")
+    return scene_of(formulate(load_problem(str(path))))
+
+
+FLOW = """
+title = "made up"
+unknowns = ["u", "v"]
+coordinates = { x = [0, 1], y = [0, 1], t = [0, 1] }
+[conditions]
+"""
+
+
+@pytest.mark.parametrize(
+    ("equation", "vectors"),
+    [
+        ("u_t + u*u_x + v*u_y = lap(u)", (("u", "v"),)),
+        ("u_x + v_y = 0", (("u", "v"),)),
+        ("u_t = lap(u) - u*v^2", ()),
+    ],
+)
+def test_a_velocity_is_told_by_what_the_equations_do(
+    equation: str, vectors: tuple[tuple[str, ...], ...], tmp_path: Path
+) -> None:
+    text = FLOW + f'a = {{ equation = "{equation}" }}\nb = {{ equation = "v_t = lap(v)" }}\n'
+    assert scene(text, tmp_path).vectors == vectors
+    said = scene(text + '[output]\nvectors = [["v", "u"]]\n', tmp_path)
+    assert said.vectors == (("v", "u"),)
+    assert said.unknowns == ("u", "v")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ('[["u", "w"]]', "no component 'w'|unknown component 'w'|'w'"),
+        ('[["u"]]', "a component for each space coordinate, 2"),
+    ],
+)
+def test_a_vector_that_is_none_is_refused(vectors: str, message: str, tmp_path: Path) -> None:
+    text = FLOW + 'a = { equation = "u_t = lap(u)" }\nb = { equation = "v_t = lap(v)" }\n'
+    with pytest.raises(ProblemError, match=message):
+        scene(f"{text}[output]\nvectors = {vectors}\n", tmp_path)
+
+
+def test_measured_values_are_known_where_the_condition_says_so(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("x,y,t,seen\n0.1,0.2,0.3,4\n0.5,0.5,0.5,5\n", "utf-8")
+    text = (
+        FLOW
+        + 'a = { data = "d.csv", equation = "seen = u" }\nb = { data = "d.csv", equation = "u*v = seen" }\n'
+    )
+    plain, other = scene(text, tmp_path).samples
+    assert list(plain.values["u"]) == [4, 5]
+    assert list(plain.coordinates) == ["x", "y", "t"]
+    assert other.values == {}
 
 
 def history(steps: int) -> list[dict[str, Any]]:

@@ -147,6 +147,13 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
         for path, name, known, kind in uses
         if name not in known
     ]
+    for k, parts in enumerate(problem.output.vectors if problem.output.vectors != "auto" else ()):
+        path = ("output", "vectors", k)
+        known = {**dict.fromkeys(problem.components), **problem.definitions}
+        uses += [(path, part, known, "component") for part in parts]
+        if not len(parts) == len(problem.space) in (2, 3):
+            message = f"a vector has a component for each space coordinate, {len(problem.space)} here, 2 or 3"
+            findings.append(source.diagnose(path, message))
     for name, count in problem.output.grid.items():
         if count < 2:
             findings.append(source.diagnose(("output", "grid", name), f"should be at least 2, not {count}"))

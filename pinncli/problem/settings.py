@@ -282,6 +282,8 @@ class OutputSettings(Settings):
 
     grid: dict[str, int] = Field(default_factory=dict)
     """Points per coordinate of the published fields; chosen where left out."""
+    vectors: Literal["auto"] | tuple[tuple[str, ...], ...] = "auto"
+    """Components of vectors along x, y (and z), for figures."""
 
 
 class MarchingSettings(Settings):

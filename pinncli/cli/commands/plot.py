@@ -34,7 +34,7 @@ def plot(
     ] = False,
     at: At = None,
 ) -> None:
-    """Draw solution, reference and error, residual maps, slices, history and parameter traces."""
+    """Draw solution, reference and error, residuals, slices, flows, phases, history and parameter traces."""
     opened = open_run(run)
     held = None if at is None else _held(opened, at)
     if terminal:
@@ -83,12 +83,14 @@ def _held(run: Run, at: str) -> FieldSet:
 def _figures(run: Run, kind: FigureFormat, held: FieldSet | None) -> dict[str, bytes]:
     """All figures of a run as file contents by name; of the solution as `held`, where it is given."""
     headless()
-    from pinncli.cli.plotting import field_figures, figure_bytes, history_figures
+    from pinncli.cli.plotting import field_figures, figure_bytes, history_figures, scene_of
+    from pinncli.problem.formulation import formulate
     from pinncli.problem.loading import load_text
 
-    problem = load_text(run.problem_text, run.manifest.name, "problem.toml", run.folder).problem
+    formulation = formulate(load_text(run.problem_text, run.manifest.name, "problem.toml", run.folder))
+    problem = formulation.problem
     exact = {name: p.exact for name, p in problem.parameters.items() if p.exact is not None}
     figures = history_figures(problem.title, run.history(), exact)
     with suppress(NotFoundError):  # an unfinished run has no fields yet
-        figures |= field_figures(run.fields() if held is None else held)
+        figures |= field_figures(run.fields() if held is None else held, scene_of(formulation))
     return {name: figure_bytes(figure, kind.value) for name, figure in figures.items()}

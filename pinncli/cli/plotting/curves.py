@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from pinncli.cli.fieldnames import component_names, label, residual_names
+from pinncli.cli.fieldnames import label, residual_names
 from pinncli.cli.plotting.data import extent, held_at, spread
+from pinncli.cli.plotting.scene import Samples
 from pinncli.cli.plotting.style import CYCLE, FIELD_COLOURS, new_figure
 
 if TYPE_CHECKING:
     from pinncli.evaluation import FieldSet
 
 
-def profiles(fields: FieldSet) -> Figure:
+def profiles(fields: FieldSet, components: Sequence[str]) -> Figure:
     """Profiles along the first space coordinate, at five times or parameters (or five inner values of
     another coordinate), the rest in the middle."""
     names = list(fields.coordinates)
     along, family = names[-1], names[0]
     middle = {n: len(fields.coordinates[n]) // 2 for n in names if n not in (along, family)}
-    components = component_names(fields)
     note = ", ".join(held_at(fields, n, k) for n, k in middle.items())
     figure = new_figure(fields.title, (6.0, 2.6 * len(components) + 0.5))
     axes = figure.subplots(len(components), 1, squeeze=False, sharex=True)[:, 0]
@@ -44,7 +45,7 @@ def profiles(fields: FieldSet) -> Figure:
                 ax.plot(fields.coordinates[along], exact, color="black", linestyle=(0, (2, 3)), linewidth=1.0)
         if f"reference_{name}" in fields.fields:
             ax.plot([], [], color="black", linestyle=(0, (2, 3)), linewidth=1.0, label="reference")
-        low, high = extent(fields, [name])
+        low, high = extent(fields, [n for n in (name, f"reference_{name}") if n in fields.fields])
         if low < high:
             margin = 0.05 * (high - low)
             ax.set_ylim(low - margin, high + margin)
@@ -56,10 +57,9 @@ def profiles(fields: FieldSet) -> Figure:
     return figure
 
 
-def solution_curves(fields: FieldSet) -> Figure:
-    """One coordinate: the solution over its reference, and the error below."""
+def solution_curves(fields: FieldSet, components: Sequence[str], samples: Sequence[Samples] = ()) -> Figure:
+    """One coordinate: the solution over its reference and the data, and the error below."""
     (along,) = fields.coordinates
-    components = component_names(fields)
     errors = [n for n in components if f"error_{n}" in fields.fields]
     figure = new_figure(fields.title, (6.0, 4.2 if errors else 3.0))
     heights = [2, 1] if errors else [1]
@@ -71,6 +71,10 @@ def solution_curves(fields: FieldSet) -> Figure:
             exact = fields.fields[f"reference_{name}"]
             text = "reference" if k == 0 else None
             axes[0].plot(x, exact, color="black", linestyle=(0, (2, 3)), linewidth=1.0, label=text)
+        for data in samples:
+            if name in data.values and along in data.coordinates:
+                style = {"color": CYCLE[k % len(CYCLE)], "markersize": 3, "alpha": 0.6, "markeredgewidth": 0}
+                axes[0].plot(data.coordinates[along], data.values[name], "o", label=data.name, **style)
         if name in errors:
             axes[1].plot(x, fields.fields[f"error_{name}"], color=CYCLE[k % len(CYCLE)], linewidth=1.0)
     if errors:

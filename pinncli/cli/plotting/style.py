@@ -28,7 +28,9 @@ STYLE: Any = {
     "svg.hashsalt": "pinncli",
 }
 FIELD_COLOURS = "viridis"
-ERROR_COLOURS = "RdBu_r"
+SIGNED_COLOURS = "RdBu_r"
+PHASE_COLOURS = "twilight"
+ERROR_COLOURS = "PuOr_r"
 RESIDUAL_COLOURS = "magma"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 """Line colours that remain distinct to colour-blind readers (Okabe & Ito 2008)."""
