@@ -184,10 +184,10 @@ def punched(points: Mapping[str, int], components: Mapping[str, Formula]) -> Fie
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("points", [{"y": 21, "x": 21}, {"t": 3, "y": 9, "x": 9}, {"z": 3, "y": 9, "x": 9}])
 def test_a_curved_domain_is_masked_and_outlined(points: dict[str, int]) -> None:
-    fields = punched(points, {"u": wave, "v": wave})
+    fields = punched(points, {"u": wave, "v": wave} if len(points) == 2 else {"u": wave})
     figures = field_figures(fields, Scene(vectors=(("u", "v"),)))
-    laid_out(figures)
-    first = figures[next(name for name in figures if name.startswith("solution"))].axes[0]
+    first = figures["solution"].axes[0]
+    laid_out({name: figures[name] for name in figures if name in ("solution", "flow_uv")})
     image, outline = first.collections[:2]
     assert np.isnan(np.ma.filled(image.get_array(), np.nan)).any()
     ends = np.concatenate([path.vertices for path in outline.get_paths()])
@@ -206,9 +206,9 @@ def test_a_vector_field_is_drawn_by_its_length(points: dict[str, int], parts: st
     for part in parts:
         fields.fields[part][:] = fields.fields[f"reference_{part}"]
         fields.fields[f"error_{part}"][:] = 0
-    figures = field_figures(fields, Scene(vectors=(tuple(parts),)))
-    laid_out(figures)
-    image = figures[f"flow_{parts}"].axes[0].collections[0]
+    figure = field_figures(fields, Scene(vectors=(tuple(parts),)))[f"flow_{parts}"]
+    laid_out({"flow": figure})
+    image = figure.axes[0].collections[0]
     assert np.allclose(image.get_array(), 3 * np.sqrt(len(parts)))
 
 
@@ -255,9 +255,9 @@ def test_systems_in_time_have_a_phase_portrait(count: int) -> None:
     fields = fields_of({"t": 21}, dict.fromkeys((*names, "energy"), wave))
     figures = field_figures(fields, Scene(unknowns=names))
     laid_out(figures)
-    (line, *_) = figures["phase"].axes[0].lines
+    portrait = figures["phase"].axes[-1].lines[0]  # of three unknowns, the shadow on the last two
     assert len(figures["phase"].axes) == (1 if count == 2 else 4)
-    assert np.allclose(line.get_data()[0], fields.fields["u"])
+    assert np.allclose(portrait.get_data()[0], fields.fields[names[-2]])
     assert "phase" not in field_figures(fields, Scene(unknowns=("u",)))
 
 
@@ -322,7 +322,7 @@ def test_a_velocity_is_told_by_what_the_equations_do(
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        ('[["u", "w"]]', "no component 'w'|unknown component 'w'|'w'"),
+        ('[["u", "w"]]', "no component 'w'"),
         ('[["u"]]', "a component for each space coordinate, 2"),
     ],
 )

@@ -140,6 +140,9 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     uses += [(("output", "grid", n), n, problem.coordinates, "coordinate") for n in problem.output.grid]
     for name, unknown in problem.unknowns.items():
         uses += [(("unknowns", name, "of"), n, problem.coordinates, "coordinate") for n in unknown.of or ()]
+    vectors = problem.output.vectors if problem.output.vectors != "auto" else ()
+    drawn = (*problem.components, *problem.definitions)
+    uses += [(("output", "vectors", k), n, drawn, "component") for k, v in enumerate(vectors) for n in v]
     findings = [
         source.diagnose(
             path, f"no {kind} '{printable(name, 40)}'", where=path[:-1], hint=nearest(name[:80], known)
@@ -147,13 +150,10 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
         for path, name, known, kind in uses
         if name not in known
     ]
-    for k, parts in enumerate(problem.output.vectors if problem.output.vectors != "auto" else ()):
-        path = ("output", "vectors", k)
-        known = {**dict.fromkeys(problem.components), **problem.definitions}
-        uses += [(path, part, known, "component") for part in parts]
+    for k, parts in enumerate(vectors):
         if not len(parts) == len(problem.space) in (2, 3):
             message = f"a vector has a component for each space coordinate, {len(problem.space)} here, 2 or 3"
-            findings.append(source.diagnose(path, message))
+            findings.append(source.diagnose(("output", "vectors", k), message))
     for name, count in problem.output.grid.items():
         if count < 2:
             findings.append(source.diagnose(("output", "grid", name), f"should be at least 2, not {count}"))

@@ -27,9 +27,9 @@ def flow_maps(fields: FieldSet, components: Sequence[str]) -> Figure:
     name = f"|({', '.join(components)})|"
     made = {name: _length(fields, components)}
     for kind in ("reference_", "error_"):
-        parts = [kind + part for part in components]
-        if all(part in fields.fields for part in parts):
-            made[kind + name] = _length(fields, parts)
+        of_kind = [kind + part for part in components]
+        if all(part in fields.fields for part in of_kind):
+            made[kind + name] = _length(fields, of_kind)
     with_speed = replace(fields, fields={**fields.fields, **made})
     cuts = sections(fields)
     norm, colours = field_norm(with_speed, [n for n in made if not n.startswith("error_")], cuts)
@@ -82,7 +82,7 @@ def _directions(ax: Axes, fields: FieldSet, panel: Panel) -> None:
     i = np.unique(np.linspace(0, len(x) - 1, _ARROWS).round().astype(int))
     j = np.unique(np.linspace(0, len(y) - 1, _ARROWS).round().astype(int))
     pick = np.ix_(j, i)
-    arrows = {"color": "white", "edgecolor": (0, 0, 0, 0.5), "linewidth": 0.4, "width": 0.008}
+    arrows: dict[str, Any] = {"color": "white", "edgecolor": (0, 0, 0, 0.5), "linewidth": 0.4, "width": 0.008}
     ax.quiver(x[i], y[j], u[pick], v[pick], **arrows)
 
 
