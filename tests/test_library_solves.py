@@ -30,6 +30,8 @@ BRIEF = {
     ),
     "volterra": (["network.width=8", "sampling.interior=40", "sampling.nodes=10"], 12, 1e-2),
     "fokker_planck": (["network.width=12", "sampling.interior=80"], 40, 2e-2),
+    "obstacle": (["network.width=12", "sampling.interior=100"], 60, 1e-2),
+    "particle_in_box": (["network.width=8", "sampling.interior=40"], 40, 1e-2),
     "poisson10d": (["network.width=12", "sampling.interior=400", "sampling.boundary=60"], 20, 3e-2),
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""

@@ -22,6 +22,7 @@ NAMES = {
     *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
     *("heat_family", "volterra", "fokker_planck", "source_from_integral"),
+    *("obstacle", "particle_in_box"),
 }
 STORED = {
     "burgers1d": ("u",),
