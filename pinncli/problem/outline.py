@@ -76,10 +76,10 @@ def outline(data: Mapping[str, Any]) -> Outline:
     is_complex = any(_is(value, "kind", "complex") for value in _table(data, "unknowns").values())
     term = _interior(data, tuple(coordinates), tuple(space), names)
     dimensions = sum(space.values())
-    kind = next((tag for tag in tags_of(data) if tag in CLASSES), None)
-    if kind is None:
-        single = dimensions + (time is not None) == 1
-        kind = _class(single, term.orders.get(time or "", 0), term.across, len(names), is_complex)
+    single = dimensions + (time is not None) == 1
+    kind = _class(single, term.orders.get(time or "", 0), term.across, len(names), is_complex)
+    if not single:
+        kind = next((tag for tag in tags_of(data) if tag in CLASSES), kind)
     traits = {
         "linear": term.degree <= 1,
         "nonlinear": term.degree > 1,
