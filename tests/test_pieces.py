@@ -78,3 +78,38 @@ def test_derivatives_are_measured_and_a_number_stays_in_its_bounds(tmp_path: Pat
 def test_a_flux_of_its_own_is_the_way_through_a_jump(tmp_path: Path) -> None:
     solution = load_solution(solved(MATERIALS, tmp_path), "cpu")
     assert solution.error_on(solution.error_points(1000)) < 5e-2
+
+
+WALL = """
+title = "A wall of two layers"
+unknowns = ["u"]
+coordinates = { x = [0, 1] }
+[definitions]
+k = "where(x < 0.5, 1, 10)"
+bent = "where(x < 0.5, 1, 2*x)"
+flux = "-k*u_x"
+[conditions]
+heat = { equation = "EQUATION" }
+ends = { on = "x-, x+", equation = "u = x" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("equation", "marked"),
+    [
+        ("d(k*u_x, x) = 0", "d(k*u_x, x)"),
+        ("2 + div(heaviside(x - 0.3)*grad(u)) = 0", "div(heaviside(x - 0.3)*grad(u))"),
+        ("flux_x = 0", "flux_x"),
+        ("d(bent*u_x, x) = 0", ""),
+        ("k*u_xx = 0", ""),
+        ("d(where(u < 0.5, 1, 10)*u_x, x) = 0", ""),
+        ("d(u_x, x) = d(where(x < 0.5, 1, 2), x)", ""),
+    ],
+)
+def test_a_jump_that_no_derivative_sees_is_told(equation: str, marked: str, tmp_path: Path) -> None:
+    findings = check(load_text(WALL.replace("EQUATION", equation), "p", "p.toml", tmp_path)).warnings
+    found = [d for d in findings if "jumps" in d.message]
+    assert len(found) == bool(marked)
+    if found:
+        line, caret = str(found[0]).splitlines()[1:3]
+        assert line[caret.index("^") : caret.rindex("^") + 1] == marked

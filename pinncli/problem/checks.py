@@ -18,6 +18,7 @@ from pinncli.problem.curriculum import check_curriculum
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
+from pinncli.problem.jumps import check_jumps
 from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.plan import Plan, derive_plan
 from pinncli.problem.settings import DenseSettings, FeatureSettings
@@ -68,6 +69,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *check_levels(formulation, source),
         *_check_regions(formulation, source),
         *check_tables(formulation, source),
+        *check_jumps(formulation, source),
         *check_corners(formulation, source),
         *check_exact(formulation, source),
         *_check_use(loaded, formulation),
