@@ -53,8 +53,9 @@ def processor() -> str:
 def machine(threads: int) -> str:
     """Date, processor, threads, load and versions in one line."""
     load = f"load {os.getloadavg()[0]:.1f} at the start; " if hasattr(os, "getloadavg") else ""
+    cores = f"{threads} thread" if threads == 1 else f"{threads} threads"
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}; {processor()}, {threads} threads; {load}"
+        f"{datetime.now(UTC):%Y-%m-%d}; {processor()}, {cores}; {load}"
         f"pinncli {pinncli.__version__}, torch {version('torch')}, Python {platform.python_version()}"
     )
 

@@ -104,7 +104,8 @@ def published(entry: Entry) -> str:
     """The best published figures: the problem's own, and PINNacle's where its file names the case."""
     found = [PUBLISHED[entry.name]] if entry.name in PUBLISHED else []
     if "pinnacle" in entry.searched:
-        words = set(re.findall(r"\w+(?:-\w+)?", f"{entry.reference} {entry.description}"))
+        text = f"{entry.reference} {entry.description}".replace("case Poisson inverse", "case PInv")
+        words = set(re.findall(r"\w+(?:-\w+)?", text))
         cases = [case for case in PINNACLE if case in words]
         found += [f"{PINNACLE[case][0]:.1e} (PINNacle {case}, {PINNACLE[case][1]})" for case in cases]
     return "; ".join(found)
