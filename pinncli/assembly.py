@@ -20,14 +20,15 @@ from pinncli.handover import Handover
 from pinncli.known import Known
 from pinncli.language.partials import Partial
 from pinncli.language.program import Program
-from pinncli.networks import NETWORKS, Ansatz, Factorised, Features, FourierFeatures, Network
+from pinncli.networks import NETWORKS, Ansatz, Factorised, Features, FourierFeatures, Joined, Network
 from pinncli.networks.dense import Dense
 from pinncli.networks.features import Inputs
 from pinncli.objective import Objective
 from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
-from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork
+from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork, narrowed
 from pinncli.problem.domains import domain_of
+from pinncli.problem.model import Problem
 from pinncli.problem.numeric import predicate
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import ResampleSettings
@@ -218,9 +219,7 @@ def assemble(
     problem = formulation.problem
     domain = domain_of(problem)
     names = domain.names
-    periodic = tuple(name in choices.network.periodic for name in names)
-    features = Features(domain.low, domain.high, periodic, choices.network.harmonics)
-    network = _network(choices.network, features, len(problem.components), seed, device, dtype)
+    network = _networks(choices.network, problem, domain, seed, device, dtype)
     lap_axes = tuple(names.index(name) for name in problem.space)
     if formulation.ansatz is not None:
         known = formulation.ansatz
@@ -273,11 +272,37 @@ def _prove(assembly: Assembly) -> None:
             raise RuntimeError(f"the ansatz misses condition '{name}' by {float(rows.max()):.1e}")
 
 
+def _networks(
+    chosen: DenseNetwork | FeatureNetwork,
+    problem: Problem,
+    domain: Domain,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Network:
+    """One network, or one for the components of each set of coordinates."""
+    networks, columns = [], []
+    for k, (mine, components) in enumerate(problem.parts.items()):
+        axes = tuple(domain.names.index(name) for name in mine)
+        part = narrowed(chosen, domain.names, axes)
+        low, high = tuple(domain.low[axis] for axis in axes), tuple(domain.high[axis] for axis in axes)
+        features = Features(low, high, tuple(name in part.periodic for name in mine), part.harmonics)
+        suffix = f"/{k}" if k else ""
+        networks.append(_network(part, features, len(components), seed, suffix, device, dtype))
+        columns.append(axes)
+    if columns == [tuple(range(len(domain.names)))]:
+        return networks[0]
+    outputs = [component for components in problem.parts.values() for component in components]
+    places = tuple(outputs.index(component) for component in problem.components)
+    return Joined(tuple(networks), tuple(columns), places, len(domain.names))
+
+
 def _network(
     chosen: DenseNetwork | FeatureNetwork,
     features: Features,
     outputs: int,
     seed: int,
+    suffix: str,
     device: torch.device,
     dtype: torch.dtype,
 ) -> Network:
@@ -291,7 +316,7 @@ def _network(
     if isinstance(chosen, FeatureNetwork):
         if chosen.patches is None or chosen.scale is None:
             raise ValueError("patches and scale of frozen features are still to be decided")
-        stream = stream_seed(seed, 0, "features")
+        stream = stream_seed(seed, 0, f"features{suffix}")
         return build(
             features=features,
             patches=chosen.patches,
@@ -302,7 +327,7 @@ def _network(
         )
     inputs: Inputs = features
     if chosen.fourier:
-        stream, fourier = stream_seed(seed, 0, "fourier"), chosen.fourier
+        stream, fourier = stream_seed(seed, 0, f"fourier{suffix}"), chosen.fourier
         inputs = FourierFeatures.of(features, fourier.count, fourier.scales, stream, device, dtype)
     network = build(
         features=inputs,

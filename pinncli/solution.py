@@ -39,6 +39,10 @@ MAX_GRID_POINTS = 50_000_000
 """Points of one grid: with a dozen fields, about 5 GB."""
 
 
+MOST_HELD = 6
+"""Places of held components that a title names."""
+
+
 @dataclass(frozen=True)
 class Solution:
     """`formulation` as far as it is solved, and the networks that solve it: one, or one per time window."""
@@ -164,25 +168,33 @@ class Solution:
         return high - low
 
     def on_grid(self, grid: Mapping[str, int], at: Mapping[str, float] | None = None) -> FieldSet:
-        """All fields on a uniform grid; a coordinate in `at` is held. Raises UsageError."""
+        """All fields on a uniform grid; a coordinate in `at` is held, one of a single point in its middle.
+
+        Components of vector coordinates that are held are no axes: files have fewer than a hundred.
+        Raises UsageError.
+        """
         count = math.prod(n for name, n in grid.items() if name not in (at or {}))
         if count > MAX_GRID_POINTS:
             raise UsageError(
                 f"a grid of {count:,} points: take at most {MAX_GRID_POINTS:,}, or hold one with --at"
             )
         axes = {name: self._axis(name, grid, at or {}) for name in self.coordinates}
-        order = storage_order(self.problem.space, self.problem.time, self.problem.varied)
-        points = grid_points([axes[name] for name in order])
-        points = points[:, [order.index(name) for name in axes]]
+        held = self._held(axes)
+        space = [name for name in self.problem.space if name not in held]
+        order = storage_order(space, self.problem.time, [n for n in self.problem.varied if n not in held])
+        varied = grid_points([axes[name] for name in order])
+        points = np.stack(
+            [varied[:, order.index(n)] if n in order else np.full(len(varied), held[n]) for n in axes], axis=1
+        )
         shape = tuple(len(axes[name]) for name in order)
         fields: dict[str, NDArray[np.floating]] = {
             name: values.reshape(shape) for name, values in self._fields_inside(points).items()
         }
-        letters = dict(zip(self.problem.space, "XYZ", strict=False)) | dict.fromkeys(self.problem.varied, "P")
+        letters = dict(zip(space, "XYZ", strict=False)) | dict.fromkeys(self.problem.varied, "P")
         if self.problem.time:
             letters[self.problem.time] = "T"
         return FieldSet(
-            title=self.problem.title,
+            title=", ".join([self.problem.title, *held_in_words(held)]),
             coordinates={name: axes[name] for name in order},
             fields=fields,
             units=self._units(fields),
@@ -208,10 +220,18 @@ class Solution:
             long_names=self._long_names(fields),
         )
 
+    def _held(self, axes: Mapping[str, Array]) -> dict[str, float]:
+        """The components of vector coordinates with a single point; one stays an axis where all are."""
+        parts = {part for names in self.problem.vectors.values() for part in names}
+        held = {name: float(axis[0]) for name, axis in axes.items() if name in parts and len(axis) == 1}
+        if len(held) == len(axes):
+            del held[next(iter(axes))]
+        return held
+
     def _axis(self, name: str, grid: Mapping[str, int], at: Mapping[str, float]) -> Array:
         low, high = self.problem.coordinates[name].range
         if name not in at:
-            return np.linspace(low, high, grid[name])
+            return np.linspace(low, high, grid[name]) if grid[name] > 1 else np.array([0.5 * (low + high)])
         if not low <= at[name] <= high:
             raise UsageError(f"--at {name}={at[name]:g}: {name} lies in [{low:g}, {high:g}]")
         return np.array([at[name]])
@@ -263,6 +283,20 @@ class Solution:
                 "error": f"error of {own}",
             }.get(kind, own)
         return names
+
+
+def held_in_words(held: Mapping[str, float]) -> list[str]:
+    """`x[3] to x[10] = 0.5` for components that follow one another at the same value."""
+    runs: list[list[str]] = []
+    for name, value in held.items():
+        if runs and held[runs[-1][-1]] == value and runs[-1][-1].partition("[")[0] == name.partition("[")[0]:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    words = [
+        f"{names[0]}{f' to {names[-1]}' if len(names) > 1 else ''} = {held[names[0]]:.4g}" for names in runs
+    ]
+    return words if len(words) <= MOST_HELD else [*words[:MOST_HELD], "..."]
 
 
 def _run(program: Program, points: Array, names: Sequence[str]) -> Array:

@@ -33,6 +33,8 @@ BRIEF = {
     "obstacle": (["network.width=12", "sampling.interior=100"], 60, 1e-2),
     "particle_in_box": (["network.width=8", "sampling.interior=40"], 40, 1e-2),
     "poisson10d": (["network.width=12", "sampling.interior=400", "sampling.boundary=60"], 20, 3e-2),
+    "poisson_inverse": (["network.width=10", "sampling.interior=400"], 30, 3e-2),
+    "heat_inverse": (["network.width=14", "sampling.interior=500", "sampling.boundary=50"], 35, 6e-2),
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""
 

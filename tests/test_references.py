@@ -19,6 +19,7 @@ FILES = sorted(PROBLEMS.glob("*.toml"))
 NAMES = {
     *("heat1d", "wave1d", "burgers1d", "poisson2d", "allen_cahn", "kdv", "schrodinger", "kovasznay"),
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
+    *("poisson_inverse", "heat_inverse"),
     *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
     *("heat_family", "volterra", "fokker_planck", "source_from_integral"),
@@ -293,6 +294,21 @@ def test_samples_are_the_solution_with_the_stated_noise(program):
     assert t.max() <= 1
     u = cole_hopf.burgers(x, t, 0.01 / np.pi)
     assert (measured - u).std() == pytest.approx(0.005 * u.std(), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["poisson_inverse", "heat_inverse"])
+def test_field_samples_are_the_exact_solution_with_the_stated_noise(program, name):
+    samples = program("field_data").SAMPLES[name]
+    with (REFERENCES / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    columns = {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
+    assert len(rows) == samples.count == 2500
+    for key, (low, high) in samples.ranges.items():
+        assert low <= columns[key].min() < columns[key].max() <= high
+    u = np.sin(np.pi * columns["x"]) * np.sin(np.pi * columns["y"]) * np.exp(-columns.get("t", 0.0))
+    assert (columns["u_measured"] - u).std() == pytest.approx(0.01 * u.std(), rel=0.05)
+    table, _ = samples.draw()
+    assert np.allclose(table, np.stack(list(columns.values()), axis=1), atol=1e-6)
 
 
 def test_samples_determine_both_parameters_to_one_per_cent(program):

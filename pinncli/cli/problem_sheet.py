@@ -85,7 +85,12 @@ def _section(title: str, content: Iterable[RenderableType]) -> Iterator[Renderab
 
 def _coordinates(loaded: Loaded) -> Iterator[RenderableType]:
     table = _grid()
-    for name, coordinate in loaded.problem.coordinates.items():
+    vectors = loaded.problem.vectors
+    for part, coordinate in loaded.problem.coordinates.items():
+        name = part.partition("[")[0]
+        if name in vectors and part != vectors[name][0]:
+            continue
+        name = f"{name}[1..{len(vectors[name])}]" if name in vectors else name
         low, high = coordinate.range
         unit = "" if coordinate.units == "1" else f" {coordinate.units}"
         table.add_row(
@@ -119,12 +124,18 @@ def _conditions(formulation: Formulation, plan: Plan | None) -> Iterator[Rendera
         settings = formulation.problem.conditions[terms.name]
         where = settings.on if terms.data is None else f"data {terms.data.file}"
         where = fixed.get(terms.name, where) + (f" where {settings.where}" if settings.where else "")
-        orders = [f"{order} in {name}" for name, order in terms.residual.orders.items() if order]
+        orders = _orders(terms.residual.orders)
         table.add_row(
             clean(terms.name), clean(where), ", ".join(orders) or "value", points.get(terms.name, ""),
             f"{terms.weight:g}",
         )  # fmt: skip
     yield table
+
+
+def _orders(orders: Mapping[str, int]) -> list[str]:
+    """`2 in x, 1 in t`; components of a vector coordinate of the same order once."""
+    found = {(name.partition("[")[0], order): None for name, order in orders.items() if order}
+    return [f"{order} in {name}" for name, order in found]
 
 
 def _known(formulation: Formulation) -> Iterator[RenderableType]:
@@ -204,8 +215,18 @@ def _choices(choices: Choices, adaptive: Sequence[str]) -> Iterator[RenderableTy
     table.add_row("training", stages)
     if adaptive:
         table.add_row("adaptive weights", ", ".join(adaptive))
-    table.add_row("output grid", ", ".join(f"{name}={n}" for name, n in choices.grid.items()))
+    table.add_row("output grid", ", ".join(_grid_words(choices.grid)))
     yield table
+
+
+def _grid_words(grid: Mapping[str, int]) -> list[str]:
+    held = [name for name, n in grid.items() if n == 1]
+    words = [f"{name}={n}" for name, n in grid.items() if n > 1]
+    return words + ([f"the other {len(held)} in the middle"] if held else [])
+
+
+_MOST_PARTIALS = 12
+"""Partials that are listed by name."""
 
 
 def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableType]:
@@ -216,7 +237,9 @@ def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableTyp
         for site in points.sites:
             moved = f" at {', '.join(site.moved)}" if site.moved else ""
             moved += f" ({site.nodes} nodes)" if site.nodes > 1 else ""
-            labels = ", ".join(partial.label(coordinates) for partial in site.partials)
+            names = [partial.label(coordinates) for partial in site.partials]
+            more = [f"... {len(names)} in all"] if len(names) > _MOST_PARTIALS else []
+            labels = ", ".join([*names[:_MOST_PARTIALS], *more])
             table.add_row(
                 clean(", ".join(points.conditions) + moved),
                 str(points.points),

@@ -160,7 +160,11 @@ def _orders(partials: list[Partial], scope: Scope) -> dict[str, int]:
     orders = dict.fromkeys(scope.coordinates, 0)
     for partial in partials:
         for name, order in zip(scope.coordinates, partial.orders, strict=True):
-            spread = 2 if partial.laplacian and name in scope.space else order
+            spread = (
+                2 * scope.depends(partial.component, name)
+                if partial.laplacian and name in scope.space
+                else order
+            )
             orders[name] = max(orders[name], spread)
     return orders
 

@@ -12,7 +12,7 @@ from pinncli.language.diagnostics import LanguageError
 from pinncli.language.functions import FUNCTIONS, TRUTH
 from pinncli.language.jets import Jets
 from pinncli.language.lookups import Lookup, Table
-from pinncli.language.nodes import Call, Name, Node
+from pinncli.language.nodes import Call, Index, Name, Node
 from pinncli.language.program import Input
 from pinncli.language.scalars import Scalar, elementary
 from pinncli.language.values import Value, as_condition, as_scalar, as_vector, each
@@ -32,6 +32,8 @@ def _scalars(node: Call, values: Sequence[Value]) -> list[Scalar]:
 
 
 def _elementary(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    if len(values) == 1:
+        return each(values[0], partial(elementary, node.function), node.arguments[0])
     return elementary(node.function, *_scalars(node, values))
 
 
@@ -40,7 +42,7 @@ def _extremum(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
 
 
 def _of_scalar(function: Callable[[Scalar], Scalar]) -> Run:
-    return lambda _jets, node, values: function(as_scalar(values[0], node.arguments[0]))
+    return lambda _jets, node, values: each(values[0], function, node.arguments[0])
 
 
 def _sech(a: Scalar) -> Scalar:
@@ -58,13 +60,20 @@ def _where(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
 
 
 def _derivative(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
-    coordinates = jets.scope.coordinates
+    scope = jets.scope
     names = []
     for variable in node.arguments[1:]:
-        if not isinstance(variable, Name) or variable.id not in coordinates:
-            hint = f"coordinates: {', '.join(coordinates)}"
-            raise LanguageError("a derivative is by a coordinate", variable.span, hint)
-        names.append(variable.id)
+        match variable:
+            case Name(name) if name in scope.coordinates:
+                names.append(name)
+            case Index(Name(name), k) if name in scope.vectors and 1 <= k <= len(scope.vectors[name]):
+                names.append(scope.vectors[name][k - 1])
+            case Name(name) if name in scope.vectors:
+                hint = f"write d(..., {name}[1]), or grad(...) for all of them"
+                raise LanguageError(f"'{name}' is a vector of coordinates", variable.span, hint)
+            case _:
+                hint = f"coordinates: {', '.join(scope.written)}"
+                raise LanguageError("a derivative is by a coordinate", variable.span, hint)
     return differentiated(jets, values[0], names, node.arguments[0])
 
 
@@ -86,7 +95,7 @@ def _divergence(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
         message = f"'div' of {len(items)} components over {len(space)} space coordinates"
         raise LanguageError(message, node.span)
     slopes = (a.parts(partial(jets.derivative, by=name)) for a, name in zip(items, space, strict=True))
-    return reduce(scalars.plus, slopes)
+    return _total(slopes)
 
 
 def _laplacian(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
@@ -112,7 +121,17 @@ def _dot(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
     left, right = map(as_vector, values, node.arguments)
     if len(left) != len(right):
         raise LanguageError(f"'dot' of {len(left)} and {len(right)} components", node.span)
-    return reduce(scalars.plus, map(scalars.times, left, right))
+    return _total(map(scalars.times, left, right))
+
+
+def _sum(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
+    return _total(as_vector(values[0], node.arguments[0]))
+
+
+def _total(items: Iterable[Scalar]) -> Scalar:
+    """Their sum as one formula, however many there are."""
+    parts = list(items)
+    return Scalar(add(*(item.real for item in parts)), add(*(item.imag for item in parts)))
 
 
 def _norm(_jets: Jets, node: Call, values: Sequence[Value]) -> Value:
@@ -158,17 +177,15 @@ CALLS: Mapping[str, Form] = {
     "dn": Form(1, 1, _normal_derivative),
     "dot": Form(2, 2, _dot),
     "norm": Form(1, 1, _norm),
+    "sum": Form(1, 1, _sum),
 }
-"""All that can be called besides the functions from files; `LATER` cannot yet."""
+"""All that can be called besides the functions from files."""
 
 
 def form_of_table(table: Table) -> Form:
     """How a function from a file is called: with one argument per axis."""
     return Form(len(table.axes), len(table.axes), _lookup)
 
-
-LATER: Mapping[str, str] = {"sum": "sums over a vector coordinate"}
-"""Part of the language, and refused by name until they can be solved."""
 
 SYNONYMS: Mapping[str, str] = {
     "ln": "log",

@@ -69,6 +69,9 @@ def given_by(jets: Jets, equation: Equation, label: str, ranges: Ranges) -> tupl
         if label == "interior" and symbol in formula.free_symbols:
             raise NoFormulaError(f"its values vary with {names[axis]}, which it holds fixed")
         there = replace(formula, lambda s, x=symbol, e=end: e if s == x else s)  # type: ignore[misc]
+        strangers = (n for n in names if not jets.scope.depends(partial.component, n))
+        if any(jets.coordinate(n) in there.free_symbols for n in strangers):
+            raise NoFormulaError(f"its values vary with what {partial.component} does not depend on")
         _smooth(there)
         found.append(Given(partial.component, axis, high, partial.order, there))
     return tuple(found)
@@ -104,6 +107,8 @@ def _place(jets: Jets, symbol: Expr, label: str, ranges: Ranges) -> tuple[Partia
         if moved:
             raise NoFormulaError("it takes the solution at another place than where it holds")
         axis, upper = names.index(label[:-1]), label[-1] == "+"
+    if not jets.scope.depends(entry.partial.component, names[axis]):
+        raise NoFormulaError(f"{entry.partial.component} does not depend on {names[axis]}")
     across = tuple(int(k == axis) for k in range(len(names)))
     partial = entry.partial
     if partial.laplacian or (partial.order and partial.orders != across):

@@ -98,8 +98,9 @@ class Jets:
         """Sum of second derivatives over space; of a component itself, one symbol."""
         space = self.scope.space
         match self.inputs.get(expr):
-            case Input("partial", _, Partial() as partial, 0) if partial.order == 0 and len(space) > 1:
-                return self.partial(Partial(partial.component, partial.orders, laplacian=True))
+            case Input("partial", _, Partial() as partial, 0) if partial.order == 0:
+                if sum(self.scope.depends(partial.component, name) for name in space) > 1:
+                    return self.partial(Partial(partial.component, partial.orders, laplacian=True))
         return add(*(self.derivative(self.derivative(expr, c), c) for c in space))
 
     def evaluated(self, expr: Expr, point: Mapping[str, Expr]) -> Expr:
@@ -132,11 +133,14 @@ class Jets:
 
     def _raised(self, partial: Partial, axis: int, site: int) -> Expr:
         """The partial differentiated once more along a coordinate axis."""
+        if not self.scope.depends(partial.component, self.scope.coordinates[axis]):
+            return ZERO
         if partial.order >= MAX_ORDER:
             raise AlgebraError(f"a derivative of order above {MAX_ORDER}")
         spread = [partial.orders]
         if partial.laplacian:
-            axes = [self.scope.coordinates.index(name) for name in self.scope.space]
+            space = (name for name in self.scope.space if self.scope.depends(partial.component, name))
+            axes = [self.scope.coordinates.index(name) for name in space]
             spread = [_plus(partial.orders, k, 2) for k in axes]
         return add(*(self.partial(Partial(partial.component, _plus(o, axis, 1)), site) for o in spread))
 

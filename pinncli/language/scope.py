@@ -39,6 +39,10 @@ class Scope:
     """Ends of the coordinates that can be integrated over as a whole."""
     nodes: int | None = None
     """Gauss-Legendre nodes per variable of integration; None for `quadrature.NODES`."""
+    vectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Vector coordinates, each with its components, which are among `coordinates`."""
+    of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Real components of fewer coordinates, each with those that it depends on."""
     columns: tuple[str, ...] = ()
     """Data columns that this condition may use."""
     normal: bool = False
@@ -58,13 +62,23 @@ class Scope:
         return None
 
     @property
+    def written(self) -> tuple[str, ...]:
+        """The coordinates as the file has them, a vector once."""
+        owner = {part: name for name, parts in self.vectors.items() for part in parts}
+        return tuple(dict.fromkeys(owner.get(name, name) for name in self.coordinates))
+
+    def depends(self, component: str, coordinate: str) -> bool:
+        """Whether a real component depends on a coordinate; else its derivative is zero."""
+        return coordinate in self.of.get(component, self.coordinates)
+
+    @property
     def complex(self) -> bool:
         """Whether some unknown is complex, so that `i` is the imaginary unit."""
         return "complex" in self.unknowns.values()
 
     def names(self) -> tuple[str, ...]:
         """Every plain name there is, for hints."""
-        own = (*self.unknowns, *self.coordinates, *self.constants, *self.parameters)
+        own = (*self.unknowns, *self.written, *self.constants, *self.parameters)
         rest = (*self.definitions, *self.columns, *self.functions)
         return (*own, *rest, "pi", "e", *(["i"] if self.complex else []))
 

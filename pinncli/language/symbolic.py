@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from pinncli.language import algebra
 from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, apply
-from pinncli.language.calls import CALLS, LATER, SYNONYMS, Form, differentiated, form_of_table
+from pinncli.language.calls import CALLS, SYNONYMS, Form, differentiated, form_of_table
 from pinncli.language.diagnostics import Finding, LanguageError, nearest
 from pinncli.language.formulas import Formula, Functions
 from pinncli.language.integration import integration_variables
@@ -18,7 +18,7 @@ from pinncli.language.program import Input
 from pinncli.language.quadrature import MOST_NODES, NODES
 from pinncli.language.scalars import Scalar
 from pinncli.language.scope import Scope
-from pinncli.language.values import BINARY, Truth, Value, as_condition, as_scalar, each
+from pinncli.language.values import BINARY, Truth, Value, as_condition, as_scalar, as_vector, each
 
 _CONSTANTS = {"pi": Scalar(algebra.number(math.pi)), "e": Scalar(algebra.E)}
 
@@ -107,8 +107,13 @@ class Translator:
                 return self._call(node)
             case At(operand, point):
                 return self._at(operand, point)
-            case Index():
-                raise LanguageError("components of a vector coordinate cannot be solved yet", node.span)
+            case Index(operand, k):
+                (value,) = self._values([operand])
+                items = as_vector(value, operand)
+                if not 1 <= k <= len(items):
+                    message = f"components are numbered from 1 to {len(items)}"
+                    raise LanguageError(message, node.span)
+                return items[k - 1]
             case Vector(items):
                 values = self._values(items)
                 return tuple(as_scalar(value, item) for value, item in zip(values, items, strict=True))
@@ -121,6 +126,8 @@ class Translator:
             return self._unknown(node, name)
         if name in scope.coordinates:
             return Scalar(self._jets.coordinate(name))
+        if name in scope.vectors:
+            return tuple(Scalar(self._jets.coordinate(part)) for part in scope.vectors[name])
         if name in scope.constants:
             return Scalar(algebra.number(scope.constants[name]))
         if name in scope.parameters:
@@ -185,10 +192,13 @@ class Translator:
         value, *places = self._values([operand, *(place for _, place in point)])
         moved: dict[str, Expr] = {}
         for (name, node), place in zip(point, places, strict=True):
-            if name not in self._scope.coordinates:
-                hint = nearest(name, self._scope.coordinates)
+            if name in self._scope.vectors:
+                moved |= self._vector_place(name, place, node)
+            elif name in self._scope.coordinates:
+                moved[name] = self._place(place, node)
+            else:
+                hint = nearest(name, self._scope.written)
                 raise LanguageError(f"'{name}' is not a coordinate", node.span, hint)
-            moved[name] = self._place(place, node)
         return each(value, lambda a: a.parts(lambda e: self._jets.evaluated(e, moved)), operand)
 
     def _integral(self, node: Call) -> Value:
@@ -229,6 +239,14 @@ class Translator:
 
         return each(value, lambda a: a.parts(summed), operand)
 
+    def _vector_place(self, name: str, value: Value, node: Node) -> dict[str, Expr]:
+        """Every component of a vector coordinate at one number, or at its own of a vector."""
+        parts = self._scope.vectors[name]
+        items = value if isinstance(value, tuple) else (as_scalar(value, node),) * len(parts)
+        if len(items) != len(parts):
+            raise LanguageError(f"'{name}' has {len(parts)} components, and here are {len(items)}", node.span)
+        return {part: self._place(item, node) for part, item in zip(parts, items, strict=True)}
+
     def _place(self, value: Value, node: Node) -> Expr:
         scalar = as_scalar(value, node)
         kinds = {self._jets.inputs[symbol].kind for symbol in scalar.real.free_symbols}
@@ -241,12 +259,14 @@ def _unknown_name(node: Name, scope: Scope) -> LanguageError:
     """What to say about a name that means nothing."""
     name = node.id
     base, _, rest = name.partition("_")
-    if name in scope.functions or name in CALLS or name in LATER or name in ("inside", "integral"):
+    if name in scope.functions or name in CALLS or name in ("inside", "integral"):
         return LanguageError(f"'{name}' is a function", node.span, f"write {name}(...)")
     if name == "i":
         hint = "'i' is the imaginary unit only where an unknown is complex"
     elif rest in {"real", "imag"} and scope.unknowns.get(base) == "complex":
         hint = f"write {rest}({base})"
+    elif base in scope.unknowns and rest in scope.vectors:
+        hint = f"'{rest}' is a vector of coordinates: write d({base}, {rest}[1]), or grad({base})"
     elif base in scope.unknowns and rest in scope.coordinates:
         hint = f"write d({base}, {rest}): subscripts are for coordinates of one letter"
     else:
@@ -259,10 +279,8 @@ def _form(node: Call, scope: Scope) -> Form:
     """What a call does; raises `LanguageError` where it does not exist or has the wrong arguments."""
     name, count = node.function, len(node.arguments)
     span = (node.span[0], node.span[0] + len(name))
-    if name in LATER:
-        raise LanguageError(f"'{name}': {LATER[name]} cannot be solved yet", span)
     if name in scope.unknowns:
-        hint = f"to evaluate it at a point write {name}({scope.coordinates[0]}=0)"
+        hint = f"to evaluate it at a point write {name}({scope.written[0]}=0)"
         raise LanguageError(f"the unknown '{name}' is not a function", span, hint)
     table = scope.functions.get(name)
     if table is None and (name in scope.names() or scope.subscripted(name)):

@@ -67,7 +67,14 @@ class _Writer:
 
     def _name(self, name: str) -> Piece:
         scope = self._scope
-        plain = {*scope.unknowns, *scope.coordinates, *scope.constants, *scope.parameters, *scope.definitions}
+        plain = {
+            *scope.unknowns,
+            *scope.coordinates,
+            *scope.vectors,
+            *scope.constants,
+            *scope.parameters,
+            *scope.definitions,
+        }
         split = None if name in plain else scope.subscripted(name)
         if split is None:
             return self._style.name(name), _ATOM
@@ -129,8 +136,9 @@ class _Writer:
         style = self._style
         match function, arguments:
             case "d", (operand, *by):
-                names = [variable.id if isinstance(variable, Name) else "?" for variable in by]
-                return self._derivative(self.text(operand, _ATOM), names)
+                names = [self.text(variable, _ATOM) for variable in by]
+                ordinary = len(self._scope.coordinates) == 1
+                return style.derivative(ordinary, self.text(operand, _ATOM), names), _DERIVATIVE
             case "integral", (operand, *by):
                 return self._integral(operand, by), _SUM
             case "lap", (operand,):

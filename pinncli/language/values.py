@@ -28,8 +28,10 @@ def as_scalar(value: Value, node: Node) -> Scalar:
     """The value as one number; raises `LanguageError` pointing at the node."""
     if isinstance(value, Scalar):
         return value
-    kind = "a comparison" if isinstance(value, Truth) else "a vector"
-    raise LanguageError(f"a number is needed here, and this is {kind}", node.span)
+    if isinstance(value, Truth):
+        raise LanguageError("a number is needed here, and this is a comparison", node.span)
+    hint = "sum(v), norm(v), dot(v, w) and v[1] make a number of it"
+    raise LanguageError("a number is needed here, and this is a vector", node.span, hint)
 
 
 def as_vector(value: Value, node: Node) -> tuple[Scalar, ...]:
@@ -58,8 +60,12 @@ def _added(function: Callable[[Scalar, Scalar], Scalar], a: Value, b: Value, nod
         if len(a) != len(b):
             raise LanguageError(f"vectors of {len(a)} and {len(b)} components", node.span)
         return tuple(map(function, a, b))
-    if isinstance(a, tuple) or isinstance(b, tuple):
-        raise LanguageError("a vector and a number cannot be added or subtracted", node.span)
+    if isinstance(a, tuple):
+        number = as_scalar(b, node.right)
+        return tuple(function(item, number) for item in a)
+    if isinstance(b, tuple):
+        number = as_scalar(a, node.left)
+        return tuple(function(number, item) for item in b)
     return function(as_scalar(a, node.left), as_scalar(b, node.right))
 
 
@@ -78,9 +84,8 @@ def _divided(a: Value, b: Value, node: Binary) -> Value:
 
 
 def _raised(a: Value, b: Value, node: Binary) -> Value:
-    if isinstance(a, tuple):
-        raise LanguageError("a power of a vector", node.left.span, "write norm(v)^2 or dot(v, v)")
-    return scalars.raised(as_scalar(a, node.left), as_scalar(b, node.right))
+    exponent = as_scalar(b, node.right)
+    return each(a, lambda item: scalars.raised(item, exponent), node.left)
 
 
 def _compared(op: str, swap: bool, a: Value, b: Value, node: Binary) -> Value:

@@ -10,6 +10,7 @@ from pinncli.networks.factorised import Factorised
 from pinncli.networks.features import Features
 from pinncli.networks.fourier import FourierFeatures
 from pinncli.networks.gated import Gated
+from pinncli.networks.joined import Joined
 from pinncli.networks.mlp import MLP
 from pinncli.networks.piratenet import PirateNet
 from pinncli.networks.plain import chained, plain, tangent
@@ -31,6 +32,7 @@ __all__ = [
     "Features",
     "FourierFeatures",
     "Gated",
+    "Joined",
     "Network",
     "PirateNet",
     "RandomFeatures",

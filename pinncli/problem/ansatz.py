@@ -128,6 +128,8 @@ def _given(terms: ConditionTerms, maker: _Maker, left: dict[str, str]) -> tuple[
             raise NoFormulaError("it holds on a part of a side only")
         found: dict[tuple[object, ...], Given] = {}
         for label in terms.region.labels:
+            if label[:-1] in maker.problem.vectors:
+                raise NoFormulaError("it holds on sides of a vector coordinate")
             for datum in given_by(maker.jets, terms.equation, label, maker.ranges):
                 name = maker.names[datum.axis]
                 if name in maker.embedded:

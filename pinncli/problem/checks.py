@@ -8,7 +8,7 @@ import numpy as np
 
 from pinncli.errors import Diagnostic, ProblemError
 from pinncli.language.diagnostics import nearest
-from pinncli.language.nodes import At, Binary, Call, Equation, Name, Node, Unary, Vector
+from pinncli.language.nodes import At, Binary, Call, Equation, Index, Name, Node, Unary, Vector
 from pinncli.language.parser import parse_expression
 from pinncli.language.scope import Scope
 from pinncli.problem.adaptivity import check_adaptivity
@@ -19,7 +19,7 @@ from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
 from pinncli.problem.jumps import check_jumps
-from pinncli.problem.numeric import fixed, mask, probe, random_partials, run, surrounded
+from pinncli.problem.numeric import faces, fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.plan import Plan, derive_plan
 from pinncli.problem.settings import DenseSettings, FeatureSettings
 from pinncli.problem.source import Loaded, SourceMap, computed_from, printable
@@ -157,7 +157,7 @@ def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnost
     for terms in formulation.conditions:
         if terms.data is not None:
             continue
-        for label in terms.region.labels:
+        for label in faces(formulation.problem, terms.region.labels):
             points = probe(formulation.problem, label, _WHERE_PROBES)
             kept = int(mask(terms.region.where, points).sum())
             if kept < _THINNEST * _WHERE_PROBES:
@@ -190,7 +190,7 @@ def _check_places(terms: ConditionTerms, formulation: Formulation, source: Sourc
 
 def _ever_finite(terms: ConditionTerms, formulation: Formulation) -> bool:
     count, problem = 256, formulation.problem
-    for label in terms.region.labels:
+    for label in faces(problem, terms.region.labels):
         points, near = surrounded(problem, label, count)
         values = random_partials(terms.residual, count)
         for sign in (1.0, -1.0):
@@ -249,6 +249,8 @@ def _names(tree: Node | Equation, scope: Scope) -> set[str]:
                 stack += [left, right]
             case At(operand, point):
                 stack += [operand, *(value for _, value in point)]
+            case Index(operand):
+                stack.append(operand)
             case Vector(items):
                 stack += items
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from pinncli.errors import Diagnostic
 from pinncli.problem.domains import domain_of, is_box
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import Array, Points, end, mask, place, probe, run
+from pinncli.problem.numeric import Array, Points, end, faces, mask, place, probe, run
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
 
@@ -28,8 +28,8 @@ def check_corners(formulation: Formulation, source: SourceMap) -> list[Diagnosti
         worst = max(
             (
                 found
-                for a in first.region.labels
-                for b in second.region.labels
+                for a in faces(problem, first.region.labels)
+                for b in faces(problem, second.region.labels)
                 if (found := _compare(first, a, second, b, problem)) is not None
             ),
             key=lambda found: found[0],

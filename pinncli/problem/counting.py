@@ -5,9 +5,10 @@ over all ways of assigning one equation to each component (Volevich; Agmon, Doug
 1964). Stokes flow in two dimensions so has order 4, which two velocities at two sides satisfy, and
 the pressure asks for none. The count never asks for more than is needed, so that no well-posed
 problem is refused; parameter coordinates ask for nothing: every value of them is a problem of its own.
-Problems with data are not counted, since data stand in for conditions. Transport (first
-order in a space coordinate) needs its condition where characteristics enter, which may be at other
-sides: it gets no more than a warning, and none at all where the solution itself decides.
+Problems with data are not counted, since data stand in for conditions, nor are unknowns of fewer
+coordinates, which any condition may determine. Transport (first order in a space coordinate) needs its
+condition where characteristics enter, which may be at other sides: it gets no more than a warning, and
+none at all where the solution itself decides.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pinncli.language.partials import Partial
 from pinncli.language.program import Program
 from pinncli.problem.domains import domain_of, is_box
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import Array, fixed, mask, probe, random_partials, run, surrounded
+from pinncli.problem.numeric import Array, faces, fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.periodicity import matched_partials
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
@@ -48,33 +49,40 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
     if not equations:
         return [source.diagnose(("conditions",), "no equation holds on the interior")]
     systems = _systems(equations, problem)
-    if any(len(rows) > len(problem.components) for rows in systems):
+    if any(len(rows) > len(_whole(problem)) for rows in systems):
         return []  # more equations than unknowns: which of them count is not ours to say
     short = min(systems, key=len)
-    if len(short) < len(problem.components):
+    if len(short) < len(_whole(problem)):
         plural = "s" if len(short) > 1 else ""
         message = (
-            f"{len(short)} equation{plural} on the interior for {len(problem.components)} unknown functions"
+            f"{len(short)} equation{plural} on the interior for {len(_whole(problem))} unknown functions"
         )
         path = ("conditions", equations[-1].name)
         return [source.diagnose(path, message, hint="add an equation, or data")]
-    if len(problem.components) > _MAX_COMPONENTS:
+    if len(_whole(problem)) > _MAX_COMPONENTS:
         return []
     findings = []
     physical = [name for name in problem.coordinates if name not in problem.varied]
     for coordinate in physical:
         order = min(_determinant_order(rows, coordinate, problem) for rows in systems)
-        needed = order - _degenerate_sides(equations, coordinate, problem)
         given = _given(rest, coordinate, problem)
+        if given >= order:
+            continue
+        needed = order - _degenerate_sides(equations, coordinate, problem)
         transport = order == 1 and coordinate != problem.time and len(physical) > 1
         if given >= needed or (transport and not formulation.linear):
             continue  # where characteristics enter depends on the solution
         path = ("conditions", _leading(equations, coordinate, problem))
-        message = _shortage(coordinate, order, needed, given, len(problem.components))
+        message = _shortage(coordinate, order, needed, given, len(_whole(problem)))
         hint = _hint(formulation, rest, coordinate, needed)
         severity: Literal["error", "warning"] = "warning" if transport else "error"
         findings.append(source.diagnose(path, message, hint=hint, severity=severity))
     return findings
+
+
+def _whole(problem: Problem) -> tuple[str, ...]:
+    """The components that depend on every coordinate."""
+    return tuple(c for c in problem.components if len(problem.arguments(c)) == len(problem.coordinates))
 
 
 def is_field_equation(terms: ConditionTerms) -> bool:
@@ -95,7 +103,7 @@ def is_field_equation(terms: ConditionTerms) -> bool:
 def order_in(partial: Partial, coordinate: str, problem: Problem) -> int:
     """The order of a partial in one coordinate."""
     if partial.laplacian:
-        return 2 if coordinate in problem.space else 0
+        return 2 if coordinate in problem.space and coordinate in problem.arguments(partial.component) else 0
     return partial.orders[tuple(problem.coordinates).index(coordinate)]
 
 
@@ -107,7 +115,7 @@ def _systems(equations: Sequence[ConditionTerms], problem: Problem) -> list[Rows
     for pattern in sorted({tuple(column) for column in holds.T.tolist()}):
         rows: Rows = []
         for terms in (terms for terms, held in zip(equations, pattern, strict=True) if held):
-            rows += _rows(terms, problem)
+            rows += [row for row in _rows(terms, problem) if row.keys() & set(_whole(problem))]
         systems.append(rows)
     return systems
 
@@ -143,7 +151,7 @@ def _reached(program: Program, output: int) -> list[tuple[int, Partial]]:
 
 def _determinant_order(rows: Rows, coordinate: str, problem: Problem) -> int:
     """The largest sum of orders over assignments of rows to components; 0 where there is none."""
-    components = problem.components
+    components = _whole(problem)
     best: dict[int, int] = {0: 0}  # set of components already assigned, as bits -> best sum so far
     for row in rows:
         step: dict[int, int] = {}
@@ -234,7 +242,8 @@ def _end_of_line(domain: Domain, start: Array, axis: int, forward: bool) -> Arra
 def _touched(terms: ConditionTerms, coordinate: str) -> tuple[str, ...]:
     """The labels under which a condition counts for a coordinate, each once."""
     replaced = [set(fixed(terms.residual.sites[site])) for site, _ in terms.residual.partials]
-    sides = tuple(label for label in terms.region.labels if label[:-1] == coordinate)
+    names = (coordinate, coordinate.partition("[")[0])  # a side of a vector is one of every component
+    sides = tuple(f"{coordinate}{label[-1]}" for label in terms.region.labels if label[:-1] in names)
     if all(coordinate in names for names in replaced):
         elsewhere = any(names != {coordinate} for names in replaced)
         across = bool(terms.region.labels != ("interior",) and not sides)
@@ -316,9 +325,8 @@ def check_levels(formulation: Formulation, source: SourceMap) -> list[Diagnostic
             continue
         if any(_notices(terms, component, problem) for terms in formulation.conditions):
             continue
-        point = ", ".join(
-            f"{name}={c.range[0]:g}" for name, c in problem.coordinates.items() if c.kind != "parameter"
-        )
+        fixable = [n for n in problem.arguments(component) if n not in problem.varied]
+        point = ", ".join(f"{n}={problem.coordinates[n].range[0]:g}" for n in fixable)
         findings.append(
             source.diagnose(
                 ("unknowns", component),
@@ -337,7 +345,7 @@ def _notices(terms: ConditionTerms, component: str, problem: Problem) -> bool:
         key: v + (0.37 if key[1].component == component and not key[1].order else 0.0)
         for key, v in values.items()
     }
-    label = terms.region.labels[0]
+    label = faces(problem, terms.region.labels)[0]
     points, near = surrounded(problem, label, _PROBES)
     for name in terms.data.columns if terms.data else ():
         near["column", name] = 0.5

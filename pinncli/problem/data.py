@@ -11,7 +11,7 @@ import csv
 import io
 import math
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -226,6 +226,8 @@ def read_reference(path: Path, problem: Problem) -> Reference:
         if len(set(shape)) > 1:
             raise DataError("the coordinates of points should have equal lengths")
         shape = shape[:1]
+    if layout == "grid":
+        values = {name: _spread(values[name], shape, problem.arguments(name), problem) for name in values}
     for name, value in values.items():
         if value.shape != shape:
             raise DataError(f"component '{name}' has shape {value.shape}, the coordinates span {shape}")
@@ -233,6 +235,15 @@ def read_reference(path: Path, problem: Problem) -> Reference:
         _check_domain(coordinates, problem)
     accuracy = attributes.get("accuracy")
     return Reference(coordinates, values, layout == "grid", accuracy if isinstance(accuracy, float) else None)
+
+
+def _spread(value: Array, shape: tuple[int, ...], varies: Sequence[str], problem: Problem) -> Array:
+    """A component given on the axes of its own coordinates alone, on those of all."""
+    kept = [name in varies for name in problem.coordinates]
+    if value.shape != tuple(n for n, own in zip(shape, kept, strict=True) if own):
+        return value
+    mine = tuple(n if own else 1 for n, own in zip(shape, kept, strict=True))
+    return np.broadcast_to(value.reshape(mine), shape)
 
 
 def _read_hdf5(path: Path) -> tuple[dict[str, Array], dict[str, str | float]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from pinncli.language.partials import MAX_ORDER
+from pinncli.problem.model import Problem
 from pinncli.problem.settings import (
     AnyNetworkSettings,
     AutoNetworkSettings,
@@ -30,6 +31,8 @@ T = TypeVar("T")
 # number of coordinates -> the choice; more coordinates take the last row
 NETWORK: Mapping[int, tuple[int, int]] = {1: (20, 2), 2: (20, 3), 3: (24, 3)}
 """Width and number of hidden layers; a linear problem does with one layer fewer, but two at least."""
+NARROWED = 0.5
+"""Share of the width of a network of fewer coordinates."""
 SPARED: Mapping[str, tuple[float, int]] = {"mlp": (1.0, 0), "gated": (1.0, 1), "piratenet": (0.8, 2)}
 """Share of the width, and layers fewer, of networks that have more of them than their depth says."""
 INTERIOR: Mapping[int, int] = {1: 512, 2: 4096, 3: 8192}
@@ -48,6 +51,9 @@ GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
 """Points per coordinate of the published fields."""
 GRID_VARIED = 9
 """The same along a parameter coordinate: so many members of the family."""
+GRID_PLANE = 65
+"""The same where there are more coordinates: time and the first two of space vary, the others are held in
+the middle of their ranges."""
 AMPLE_SECONDS = 300.0
 """A nonlinear problem that is allowed so much time takes more neurons and points: what it has learnt after a
 minute or two is then limited by their number."""
@@ -156,12 +162,10 @@ def choose(
         reasons.append(f"periodic embedding of {', '.join(network.periodic)}: the conditions match its ends")
     if formulation.ansatz is not None:
         reasons += _by_construction(formulation.ansatz)
-    p = len(problem.parameters)
+    p = len(problem.parameters) + _count_all(network, problem, reasons)
     if isinstance(network, FeatureNetwork):
-        p += (network.width + 1) * len(problem.components)
         interior, boundary = _feature_points(network, d)
     else:
-        p += count_parameters(network, d, len(problem.components))
         interior = round(_interior(formulation) * (AMPLE_INTERIOR if ample else 1.0))
         boundary = round(_row(BOUNDARY, d) * (AMPLE_BOUNDARY if ample else 1.0))
     stages = _stages(formulation, network, p, timed, reasons)
@@ -182,6 +186,51 @@ def choose(
         grid=_grid(formulation),
         reasons=tuple(reasons),
     )
+
+
+def narrowed(
+    network: DenseNetwork | FeatureNetwork, names: Sequence[str], axes: Sequence[int]
+) -> DenseNetwork | FeatureNetwork:
+    """The network of components that depend on the coordinates `axes` of `names` alone: of half the width."""
+    if len(axes) == len(names):
+        return network
+    width = max(1, round(NARROWED * network.width))
+    periodic = tuple(names[axis] for axis in axes if names[axis] in network.periodic)
+    if isinstance(network, FeatureNetwork):
+        patches = None if network.patches is None else tuple(network.patches[axis] for axis in axes)
+        return replace(network, width=width, periodic=periodic, patches=patches)
+    fourier = network.fourier
+    if fourier is not None:
+        count = max(1, round(NARROWED * fourier.count))
+        fourier = Fourier(count, tuple(fourier.scales[axis] for axis in axes))
+    return replace(network, width=width, periodic=periodic, fourier=fourier)
+
+
+def network_parts(
+    network: DenseNetwork | FeatureNetwork, problem: Problem
+) -> list[tuple[DenseNetwork | FeatureNetwork, tuple[str, ...], tuple[str, ...]]]:
+    """Every network of a solution, with its coordinates and its components."""
+    names = tuple(problem.coordinates)
+    return [
+        (narrowed(network, names, [names.index(name) for name in mine]), mine, components)
+        for mine, components in problem.parts.items()
+    ]
+
+
+def _count_all(network: DenseNetwork | FeatureNetwork, problem: Problem, reasons: list[str]) -> int:
+    """Parameters of all networks."""
+    total = 0
+    for part, mine, components in network_parts(network, problem):
+        if isinstance(part, FeatureNetwork):
+            total += (part.width + 1) * len(components)
+        else:
+            total += count_parameters(part, len(mine), len(components))
+        if len(mine) < len(problem.coordinates):
+            reasons.append(
+                f"a network of its own, {part.width} wide, for {', '.join(components)}:"
+                f" a function of {', '.join(mine)} alone"
+            )
+    return total
 
 
 def layer_sizes(network: DenseNetwork, coordinates: int, outputs: int) -> list[tuple[int, int]]:
@@ -344,9 +393,12 @@ def _kind(formulation: Formulation) -> str:
 def _grid(formulation: Formulation) -> dict[str, int]:
     """Points per coordinate: asked for, else as the reference file has them, else by dimension."""
     problem, reference = formulation.problem, formulation.reference
-    counts = {}
+    d, counts = len(problem.coordinates), {}
+    plane = (*problem.space[:2], problem.time)
     for name, coordinate in problem.coordinates.items():
-        counts[name] = GRID_VARIED if name in problem.varied else _row(GRID, len(problem.coordinates))
+        counts[name] = _row(GRID, d) if d <= max(GRID) else GRID_PLANE if name in plane else 1
+        if name in problem.varied:
+            counts[name] = GRID_VARIED
         if reference is not None and reference.gridded:
             axis = reference.coordinates[name]
             if np.allclose(axis, np.linspace(*coordinate.range, len(axis)), rtol=0.0, atol=1e-9):

@@ -14,7 +14,7 @@ from pinncli.language.nodes import At, Binary, Call, Equation, Node, Number, Una
 from pinncli.language.program import Program
 from pinncli.language.scope import Scope
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import Array, Points, mask, place, probe, run, surrounded
+from pinncli.problem.numeric import Array, Points, faces, mask, place, probe, run, surrounded
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation, is_on_boundary
 
@@ -85,7 +85,7 @@ def _check_condition(
 def _largest(program: Program, terms: ConditionTerms, problem: Problem) -> tuple[float, str]:
     """The largest value of a substituted residual on its region, and where."""
     worst, where = 0.0, ""
-    for seed, label in enumerate(terms.region.labels):
+    for seed, label in enumerate(faces(problem, terms.region.labels)):
         points, near = surrounded(problem, label, _PROBES, seed)
         size = np.where(mask(terms.region.where, points), _size(program, points, near), 0.0)
         row = int(np.argmax(size))
@@ -106,7 +106,7 @@ def _scale(terms: ConditionTerms, formulation: Formulation, scope: Scope) -> flo
 
     The interior counts because `u = 0` at the far end of a decaying solution has no size of its own.
     """
-    label = terms.region.labels[0]
+    label = faces(formulation.problem, terms.region.labels)[0]
     total: Array = np.zeros(2 * _PROBES)
     inside = probe(formulation.problem, "interior", _PROBES)
     region, beside = surrounded(formulation.problem, label, _PROBES)

@@ -21,7 +21,6 @@ from pinncli.problem.domains import check_geometry, geometry_of, is_box
 from pinncli.problem.model import Condition
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
-from pinncli.problem.support import unsupported
 from pinncli.problem.tables import read_function
 from pinncli.problem.terms import ConditionTerms, Formulation, Region, is_on_boundary
 
@@ -35,7 +34,7 @@ MAX_FINDINGS = 50
 
 def formulate(loaded: Loaded) -> Formulation:
     """Compile every text of a problem; raises `ProblemError` with every finding."""
-    findings = unsupported(loaded.problem, loaded.source)
+    findings: list[Diagnostic] = []
     report = _Reporter(loaded, findings)
     texts = _parse_all(report)
     if not findings:
@@ -128,6 +127,12 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         shapes={name: shape.level for name, shape in geometry.shapes.items()} if geometry else {},
         ranges={n: c.range for n, c in problem.coordinates.items() if c.kind != "space" or is_box(problem)},
         nodes=problem.sampling.nodes,
+        vectors=problem.vectors,
+        of={
+            c: problem.arguments(c)
+            for c in problem.components
+            if len(problem.arguments(c)) < len(problem.coordinates)
+        },
     )
     definitions = {}
     for name, node in texts.definitions.items():
@@ -215,8 +220,11 @@ def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str
     problem, text, place = report.loaded.problem, condition.on, (*path, "on")
     geometry = geometry_of(problem)
     labels = report.attempt(place, text, lambda: parse_labels(text), place) or ()
-    sides = [f"{c}{sign}" for c in problem.coordinates for sign in "-+"]
-    outer = [f"{c}{sign}" for c in problem.space for sign in "-+"]
+    owner = {part: name for name, parts in problem.vectors.items() for part in parts}
+    sides = [
+        f"{c}{sign}" for c in dict.fromkeys(owner.get(n, n) for n in problem.coordinates) for sign in "-+"
+    ]
+    outer = [f"{c}{sign}" for c in dict.fromkeys(owner.get(n, n) for n in problem.space) for sign in "-+"]
     spelled: list[str] = []
 
     def wrong(label: str, message: str, hint: str = "") -> tuple[str, ...]:
@@ -294,6 +302,13 @@ def _exact(report: _Reporter, nodes: Mapping[str, Node], scope: Scope) -> dict[s
         program = report.attempt(path, problem.exact[name], partial(compile_expression, node, known), path)
         if program is None:
             continue
+        varies = problem.unknowns[name].of or tuple(problem.coordinates)
+        strangers = [i.name for i in program.inputs if i.kind == "coordinate" and i.name not in varies]
+        if strangers:
+            text = problem.exact[name]
+            mine, others = ", ".join(varies), ", ".join(strangers)
+            message = f"{name} is a function of {mine}, and its formula depends on {others}"
+            report.add(path, message, text, (0, len(text)), where=path)
         if problem.unknowns[name].kind == "real" and len(program.outputs) > 1:
             message = f"the formula is complex, and {name} is real"
             text = problem.exact[name]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pinncli.errors import Diagnostic, NotFoundError, ProblemError
+from pinncli.problem.expansion import written_out
 from pinncli.problem.formulation import formulate
 from pinncli.problem.library import find_problem
 from pinncli.problem.names import check_counts, check_names
@@ -91,6 +92,7 @@ def _load(
         loaded = Loaded(name, problem, text, source, folder, trusted)
         crowds = check_counts(problem, source)
         findings += crowds or check_names(problem, source)
+        loaded = replace(loaded, problem=written_out(problem))
         if not findings:
             return loaded
         findings += [] if crowds else _of_formulas(loaded)

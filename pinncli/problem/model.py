@@ -30,7 +30,8 @@ class Coordinate(Settings):
     range: tuple[float, float]
     kind: Literal["space", "time", "parameter"] = "space"
     """Left out, a coordinate named `t` is time and any other is space."""
-    dim: int = Field(default=1, ge=1, le=10_000)
+    dim: int = Field(default=1, ge=1, le=200)
+    """Components of a vector coordinate, written x[1], x[2], ... in equations."""
     units: str = "1"
     long_name: str = ""
 
@@ -40,6 +41,7 @@ class Unknown(Settings):
 
     kind: Literal["real", "complex"] = "real"
     of: tuple[str, ...] | None = None
+    """The coordinates that it depends on, where these are not all."""
     units: str = "1"
     long_name: str = ""
 
@@ -132,3 +134,27 @@ class Problem(Settings):
         for name, unknown in self.unknowns.items():
             names += [f"{name}_real", f"{name}_imag"] if unknown.kind == "complex" else [name]
         return tuple(names)
+
+    @property
+    def vectors(self) -> dict[str, tuple[str, ...]]:
+        """Vector coordinates and their components, which `coordinates` has one by one: x[1], x[2], ..."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.coordinates:
+            base, bracket, _ = name.partition("[")
+            if bracket:
+                found[base] = (*found.get(base, ()), name)
+        return found
+
+    def arguments(self, component: str) -> tuple[str, ...]:
+        """The coordinates that a component depends on, in problem order."""
+        unknown = self.unknowns.get(component) or self.unknowns[component.rpartition("_")[0]]
+        return tuple(n for n in self.coordinates if unknown.of is None or n in unknown.of)
+
+    @property
+    def parts(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """Components by the coordinates that they depend on: those of the same share a network."""
+        found: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for component in self.components:
+            key = self.arguments(component)
+            found[key] = (*found.get(key, ()), component)
+        return found

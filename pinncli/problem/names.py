@@ -102,6 +102,9 @@ def _check_ranges(problem: Problem, source: SourceMap) -> list[Diagnostic]:
             findings.append(source.diagnose(path, f"the range should go up, not from {low:g} to {high:g}"))
         elif not high - low > 1e-12 * max(abs(low), abs(high)) or high - low == float("inf"):
             findings.append(source.diagnose(path, f"a range from {low!r} to {high!r} cannot be resolved"))
+    for name, coordinate in problem.coordinates.items():
+        if coordinate.kind == "time" and coordinate.dim > 1:
+            findings.append(source.diagnose(("coordinates", name, "dim"), "time is a single number"))
     times = [name for name, c in problem.coordinates.items() if c.kind == "time"]
     for name in times[1:]:
         message = f"there is one time coordinate, and '{printable(times[0], 40)}' is it"
@@ -133,6 +136,22 @@ def _check_parameters(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     return findings
 
 
+def _check_of(problem: Problem, source: SourceMap) -> list[Diagnostic]:
+    """Unknowns of fewer coordinates: of some, each once; and every coordinate has an unknown."""
+    findings = []
+    for name, unknown in problem.unknowns.items():
+        path: KeyPath = ("unknowns", name, "of")
+        if unknown.of is not None and not unknown.of:
+            hint = "an unknown number belongs in [parameters]"
+            findings.append(source.diagnose(path, "names no coordinate", hint=hint))
+        elif unknown.of is not None and len(set(unknown.of)) < len(unknown.of):
+            findings.append(source.diagnose(path, "names a coordinate twice"))
+    for name in problem.coordinates:
+        if problem.unknowns and all(u.of is not None and name not in u.of for u in problem.unknowns.values()):
+            findings.append(source.diagnose(("coordinates", name), "no unknown depends on it"))
+    return findings
+
+
 def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     """Names that settings and tables use for coordinates and unknowns."""
     uses: list[tuple[KeyPath, str, Iterable[str], str]] = []
@@ -154,9 +173,10 @@ def _check_references(problem: Problem, source: SourceMap) -> list[Diagnostic]:
         if not len(parts) == len(problem.space) in (2, 3):
             message = f"a vector has a component for each space coordinate, {len(problem.space)} here, 2 or 3"
             findings.append(source.diagnose(("output", "vectors", k), message))
+    findings += _check_of(problem, source)
     for name, count in problem.output.grid.items():
-        if count < 2:
-            findings.append(source.diagnose(("output", "grid", name), f"should be at least 2, not {count}"))
+        if count < 1:
+            findings.append(source.diagnose(("output", "grid", name), f"should be at least 1, not {count}"))
     if problem.exact and (missing := [name for name in problem.unknowns if name not in problem.exact]):
         message = f"no formula for {printable(', '.join(missing))}: all unknowns are needed, or none"
         findings.append(source.diagnose(("exact",), message))

@@ -70,6 +70,16 @@ def predicate(where: Program | None, names: Sequence[str]) -> Predicate | None:
     return lambda points: mask(where, {name: points[:, k] for k, name in enumerate(names)})
 
 
+def faces(problem: Problem, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels as `probe` takes them: of a side of a vector coordinate, those of three components."""
+    found: list[str] = []
+    for label in labels:
+        parts = problem.vectors.get(label[:-1], ())
+        picked = [parts[k] for k in (0, len(parts) // 2, -1)] if parts else [label[:-1]]
+        found += [f"{part}{label[-1]}" for part in picked]
+    return tuple(dict.fromkeys(found))
+
+
 def probe(problem: Problem, label: str, count: int, seed: int = 0) -> dict[str, Array]:
     """`count` random points of a region given by its label (`interior`, `x-`, `hole`), by coordinate."""
     return surrounded(problem, label, count, seed)[0]

@@ -39,9 +39,12 @@ def periodic_coordinates(problem: Problem, conditions: Sequence[ConditionTerms])
 def _seams(problem: Problem, conditions: Sequence[ConditionTerms], axis: int) -> set[Partial]:
     """What has to match at both ends of a coordinate: every component's derivatives below its order."""
     count = len(problem.coordinates)
-    orders = dict.fromkeys(problem.components, 1)
-    spatial = tuple(problem.coordinates)[axis] in problem.space
+    name = tuple(problem.coordinates)[axis]
+    orders = {component: 1 for component in problem.components if name in problem.arguments(component)}
+    spatial = name in problem.space
     for _, partial in (item for terms in conditions for item in terms.residual.partials):
+        if partial.component not in orders:
+            continue
         order = 2 * spatial if partial.laplacian else partial.orders[axis]
         orders[partial.component] = max(orders[partial.component], order)
     return {

@@ -8,7 +8,14 @@ from math import prod
 
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
 from pinncli.language.scope import Site
-from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork, highest_order, layer_sizes
+from pinncli.problem.defaults import (
+    Choices,
+    DenseNetwork,
+    FeatureNetwork,
+    highest_order,
+    layer_sizes,
+    network_parts,
+)
 from pinncli.problem.numeric import fixed
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import HessianFreeSettings, LbfgsSettings, OptimiserSettings
@@ -127,10 +134,11 @@ def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SiteP
 
 def _neurons(network: DenseNetwork | FeatureNetwork, formulation: Formulation) -> int:
     """Outputs of all hidden layers."""
-    if isinstance(network, FeatureNetwork):
-        return network.width
-    sizes = layer_sizes(network, len(formulation.problem.coordinates), 1)
-    return sum(outputs for _, outputs in sizes[:-1])
+    neurons = 0
+    for part, mine, _ in network_parts(network, formulation.problem):
+        sizes = [] if isinstance(part, FeatureNetwork) else layer_sizes(part, len(mine), 1)
+        neurons += sum(outputs for _, outputs in sizes[:-1]) if sizes else part.width
+    return neurons
 
 
 def _memory(

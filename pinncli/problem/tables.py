@@ -17,7 +17,7 @@ from pinncli.language.splines import FEWEST, interpolate
 from pinncli.problem.data import Array, DataError, read_columns
 from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Function, Problem
-from pinncli.problem.numeric import Points, mask, parameters, place, probe, run
+from pinncli.problem.numeric import Points, faces, mask, parameters, place, probe, run
 from pinncli.problem.source import KeyPath, SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation
 
@@ -119,7 +119,7 @@ def _spots(terms: ConditionTerms, problem: Problem) -> Iterator[Points]:
     if terms.data is not None:
         yield {name: terms.data.columns[name] for name in problem.coordinates}
         return
-    for label in terms.region.labels:
+    for label in faces(problem, terms.region.labels):
         for points in (probe(problem, label, _PROBES), corners(problem, label)):
             kept = mask(terms.region.where, points)
             if kept.any():

@@ -27,7 +27,8 @@ class Region:
 
 def is_on_boundary(labels: Sequence[str], scope: Scope) -> bool:
     """Whether all labels are about the boundary of space, which has a normal: sides, `boundary`, shapes."""
-    sides = {f"{c}{sign}" for c in scope.space for sign in "-+"}
+    names = {*scope.space, *(name.partition("[")[0] for name in scope.space)}
+    sides = {f"{c}{sign}" for c in names for sign in "-+"}
     return bool(labels) and set(labels) <= {"boundary", *sides, *scope.shapes}
 
 

@@ -22,7 +22,7 @@ from pinncli.problem.ansatz import derived_again
 from pinncli.problem.counting import count_conditions, is_field_equation, order_in
 from pinncli.problem.data import Array, Reference
 from pinncli.problem.model import Problem
-from pinncli.problem.numeric import fixed, mask, probe
+from pinncli.problem.numeric import faces, fixed, mask, probe
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation, Region
 
@@ -183,7 +183,8 @@ def _part(terms: ConditionTerms, k: int, problem: Problem, mine: Problem) -> Con
 
 def _kept(terms: ConditionTerms, label: str, problem: Problem) -> int:
     """How many of the points tried `where` keeps."""
-    return int(mask(terms.region.where, probe(problem, label, _WHERE_PROBES)).sum())
+    (side, *_) = faces(problem, (label,))
+    return int(mask(terms.region.where, probe(problem, side, _WHERE_PROBES)).sum())
 
 
 def _moments(terms: ConditionTerms, time: str) -> set[float | None]:
@@ -246,6 +247,12 @@ def check_windows(formulation: Formulation, source: SourceMap) -> list[Diagnosti
         findings.append(
             source.diagnose(place, message, hint="solve with one window, or give it as a constant")
         )
+    for component in problem.components:
+        if problem.time not in problem.arguments(component):
+            message = (
+                f"every window would find a {component} of its own, which does not depend on {problem.time}"
+            )
+            findings.append(source.diagnose(place, message, hint="solve with one window"))
     return findings or _check_first(formulation, source)
 
 

@@ -108,10 +108,14 @@ class Geometry:
             near = np.stack([np.abs(leaf(points)) for leaf in self.shapes[label].leaves()])
             mask: Mask = near.min(axis=0) <= 10.0 * ON * self.size
             return mask
-        axis = self.names.index(label[:-1])
-        end = (self.high if label[-1] == "+" else self.low)[axis]
-        gap: Mask = np.abs(points[:, axis] - end) <= 10.0 * ON * self.size
+        axes = self.axes(label[:-1])
+        ends = np.array(self.high if label[-1] == "+" else self.low)[axes]
+        gap: Mask = np.abs(points[:, axes] - ends).min(axis=1) <= 10.0 * ON * self.size
         return gap
+
+    def axes(self, name: str) -> list[int]:
+        """The axis of a coordinate, or those of all components of a vector coordinate."""
+        return [k for k, own in enumerate(self.names) if own == name or own.startswith(f"{name}[")]
 
     def parts(self, label: str) -> tuple[Part, ...]:
         """The parts of `boundary`, of a side such as `x-`, or of a named shape's boundary; none if empty."""
@@ -160,8 +164,10 @@ class Geometry:
     def _parts(self, label: str) -> list[Part]:
         shape = self.domain if label == "boundary" else self.shapes.get(label)
         if shape is None:
-            axis, sign = self.names.index(label[:-1]), 1 if label[-1] == "+" else -1
-            pieces: list[tuple[Piece, tuple[Leaf, ...]]] = [(Face(self.low, self.high, axis, sign), ())]
+            sign = 1 if label[-1] == "+" else -1
+            pieces: list[tuple[Piece, tuple[Leaf, ...]]] = [
+                (Face(self.low, self.high, axis, sign), ()) for axis in self.axes(label[:-1])
+            ]
         else:
             leaves = tuple(dict.fromkeys(shape.leaves()))
             pieces = [(piece, leaves[:k]) for k, leaf in enumerate(leaves) for piece in leaf.pieces()]

@@ -12,15 +12,17 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cole_hopf
 import etdrk4
+import field_data
 import h5py
 import inverse_data
 import numpy as np
 import split_step
+from fourier import Array
 from in_two_dimensions import MAKERS
 from reference import Reference, difference, drift
 
@@ -159,14 +161,27 @@ def write_reference(name: str, folder: Path) -> None:
             print(f"    {check}: {value:.1e}")
 
 
+def write_table(path: Path, names: Sequence[str], table: Array) -> None:
+    """A CSV file of six decimals."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([f"{value:.6f}" for value in row] for row in table)
+
+
+def write_field_samples(name: str, folder: Path) -> None:
+    """Make the samples of a problem whose coefficient is an unknown field."""
+    samples = field_data.SAMPLES[name]
+    table, noise = samples.draw()
+    write_table(folder / f"{name}.csv", (*samples.ranges, "u_measured"), table)
+    print(f"{name}.csv: {len(table)} samples, noise of deviation {noise.std():.2g}")
+
+
 def write_samples(folder: Path) -> None:
     """Make burgers_inverse.csv and print how well it determines the parameters."""
     table, noise = inverse_data.draw()
     path = folder / "burgers_inverse.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["x", "t", "u_measured"])
-        writer.writerows([f"{value:.6f}" for value in row] for row in table)
+    write_table(path, ("x", "t", "u_measured"), table)
     print(f"{path.name}: {len(table)} samples, noise {inverse_data.NOISE:.1%} of the standard deviation of u")
     estimates = inverse_data.identifiability(table, noise)
     for parameter, deviation, shift in zip(("lam", "nu"), *estimates, strict=True):
@@ -176,7 +191,7 @@ def write_samples(folder: Path) -> None:
 def main() -> None:
     """Make the named files, or all."""
     parser = argparse.ArgumentParser(description="Make the reference files of the problem library anew.")
-    names = [*REFERENCES, "burgers_inverse"]
+    names = [*REFERENCES, "burgers_inverse", *field_data.SAMPLES]
     here = Path(__file__).parent
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; default: all")
     parser.add_argument("--into", type=Path, default=here, help="folder; default: beside this script")
@@ -187,6 +202,8 @@ def main() -> None:
     for name in arguments.names or names:
         if name in REFERENCES:
             write_reference(name, arguments.into)
+        elif name in field_data.SAMPLES:
+            write_field_samples(name, arguments.into)
         else:
             write_samples(arguments.into)
 

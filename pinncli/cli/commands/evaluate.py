@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -33,6 +33,8 @@ from pinncli.errors import Diagnostic, NotFoundError, ProblemError, ThresholdErr
 if TYPE_CHECKING:
     from pinncli.evaluation import FieldSet, PointSet
     from pinncli.solution import Solution
+
+V = TypeVar("V")
 
 
 def export(
@@ -98,14 +100,22 @@ def on_grid(solution: Solution, grid: str | None, at: str | None) -> FieldSet:
 
     held = {} if at is None else parse_point(at, "--at")
     asked = {} if grid is None else parse_grid(grid, "--grid")
+    vectors = solution.problem.vectors
     for option, names in (("--at", held), ("--grid", asked)):
         for name in names:
-            if name not in solution.problem.coordinates:
-                known = ", ".join(solution.problem.coordinates)
+            if name not in solution.problem.coordinates and name not in vectors:
+                known = ", ".join(solution.formulation.scope.written)
                 raise UsageError(f"{option}: no coordinate '{name}'; this problem has {known}")
+    held, asked = _by_component(held, vectors), _by_component(asked, vectors)
     if both := held.keys() & asked.keys():
         raise UsageError(f"'{min(both)}' is held by --at and has points in --grid; leave one out")
     return solution.on_grid({**choose(solution.formulation).grid, **asked}, held)
+
+
+def _by_component(asked: Mapping[str, V], vectors: Mapping[str, Sequence[str]]) -> dict[str, V]:
+    """What is asked for a vector coordinate, for each of its components that is not named itself."""
+    found = {part: value for name, value in asked.items() for part in vectors.get(name, ())}
+    return found | {name: value for name, value in asked.items() if name not in vectors}
 
 
 def _at_points(solution: Solution, file: Path) -> PointSet:
