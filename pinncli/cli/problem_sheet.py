@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
     """Title and description; with a problem that compiles also equations, conditions and plan."""
     parts = [*_heading(loaded), *_section("Coordinates", _coordinates(loaded))]
+    parts += _section("Geometry", _geometry(loaded))
     if report.formulation is not None:
         parts += _section("Equations", _equations(report.formulation))
         parts += _section("Conditions", _conditions(report.formulation, report.plan))
@@ -97,6 +98,24 @@ def _coordinates(loaded: Loaded) -> Iterator[RenderableType]:
             clean(name), f"{low:g} to {high:g}{clean(unit)}", coordinate.kind, clean(coordinate.long_name)
         )
     yield table
+
+
+def _geometry(loaded: Loaded) -> Iterator[RenderableType]:
+    """The shapes, with the length or area of what of their boundaries is in the domain."""
+    from pinncli.problem.domains import geometry_of
+
+    problem = loaded.problem
+    geometry = geometry_of(problem)
+    if not problem.geometry or geometry is None:
+        return
+    unit = {1: "ends", 2: "length", 3: "area"}.get(len(problem.space), "measure")
+    table = _grid()
+    for name, text in problem.geometry.items():
+        measure = geometry.measure("boundary" if name == "domain" else name)
+        table.add_row(clean(name), f"= {clean(text)}", f"boundary of {unit} {measure:.6g}")
+    yield table
+    if not geometry.is_box:
+        yield _text(f"The domain fills {100 * geometry.share:.3g} % of the box.")
 
 
 def _equations(formulation: Formulation) -> Iterator[RenderableType]:

@@ -16,6 +16,7 @@ from pinncli.problem.corners import check_corners
 from pinncli.problem.counting import check_levels, count_conditions
 from pinncli.problem.curriculum import check_curriculum
 from pinncli.problem.defaults import Choices, choose
+from pinncli.problem.domains import domain_of
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
 from pinncli.problem.jumps import check_jumps
@@ -185,6 +186,12 @@ def _check_places(terms: ConditionTerms, formulation: Formulation, source: Sourc
             if value is not None and not low - slack <= value <= high + slack:
                 message = f"{name} = {value:g} is outside its range {low:g} to {high:g}"
                 findings.setdefault((origin, name), source.diagnose(path, message))
+        place = fixed(site)
+        if not findings and all(place.get(name) is not None for name in formulation.problem.space):
+            point = [[place.get(n) or c.range[0] for n, c in formulation.problem.coordinates.items()]]
+            if not domain_of(formulation.problem).contains(np.array(point)).all():
+                words = ", ".join(f"{name} = {place[name]:g}" for name in formulation.problem.space)
+                findings["domain", words] = source.diagnose(path, f"{words} is outside the domain")
     return list(findings.values())
 
 

@@ -51,6 +51,8 @@ def count_conditions(formulation: Formulation, source: SourceMap) -> list[Diagno
     systems = _systems(equations, problem)
     if any(len(rows) > len(_whole(problem)) for rows in systems):
         return []  # more equations than unknowns: which of them count is not ours to say
+    if _divided(systems, problem):
+        return []  # every part of the domain has unknowns of its own, which meet at interfaces
     short = min(systems, key=len)
     if len(short) < len(_whole(problem)):
         plural = "s" if len(short) > 1 else ""
@@ -118,6 +120,14 @@ def _systems(equations: Sequence[ConditionTerms], problem: Problem) -> list[Rows
             rows += [row for row in _rows(terms, problem) if row.keys() & set(_whole(problem))]
         systems.append(rows)
     return systems
+
+
+def _divided(systems: Sequence[Rows], problem: Problem) -> bool:
+    """Whether no part has all components, and each has as many equations as components of its own."""
+    present = [{component for row in rows for component in row} for rows in systems]
+    fits = all(len(rows) == len(own) for rows, own in zip(systems, present, strict=True))
+    everything = set(problem.components)
+    return fits and set().union(*present) == everything and all(own != everything for own in present)
 
 
 def _rows(terms: ConditionTerms, problem: Problem) -> Rows:

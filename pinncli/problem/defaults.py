@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pinncli.language.partials import MAX_ORDER
+from pinncli.problem.domains import is_box
 from pinncli.problem.model import Problem
 from pinncli.problem.settings import (
     AnyNetworkSettings,
@@ -367,7 +368,9 @@ def _coordinates(d: int) -> str:
 def _interior(formulation: Formulation) -> int:
     """Interior points by dimension, linearity and equations at a point."""
     d, equations = len(formulation.problem.coordinates), _count_equations(formulation)
-    share = _row(INTERIOR_SHARE, max(1, equations)) / (2 if formulation.linear else 1)
+    share = _row(INTERIOR_SHARE, max(1, equations)) / (
+        2 if formulation.linear and is_box(formulation.problem) else 1
+    )
     return int(_row(INTERIOR, d) * share)
 
 
@@ -433,11 +436,13 @@ def _resample(
         return asked
     if asked == "off":
         return None
-    if formulation.linear:
+    box, fitted = is_box(formulation.problem), any(stage.optimiser.kind == "lsq" for stage in stages)
+    if formulation.linear and (box or fitted):
         reasons.append("points stay: the problem is linear")
         return None
     every = min(RESAMPLE_EVERY.get(stage.optimiser.kind, 500) for stage in stages)
-    reasons.append(f"points redrawn by residual every {every} steps: the problem is nonlinear")
+    why = "the domain may have corners" if formulation.linear else "the problem is nonlinear"
+    reasons.append(f"points redrawn by residual every {every} steps: {why}")
     return ResampleSettings(every=every)
 
 

@@ -18,7 +18,7 @@ RESERVED = frozenset({
     "d", "lap", "grad", "div", "dn", "integral", "norm", "sum", "dot", "conj", "real", "imag",
     "sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh",
     "sech", "erf", "abs", "sign", "heaviside", "min", "max", "where",
-    "interior", "boundary", "box",
+    "interior", "boundary", "box", "inside",
 })  # fmt: skip
 """Words that mean something in every expression or region."""
 

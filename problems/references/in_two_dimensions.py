@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import flows
 import galerkin
+import harmonic
 import numpy as np
 import plane
 from fourier import Array
@@ -147,5 +148,6 @@ MAKERS: dict[str, Callable[[], Reference]] = {
     "ginzburg_landau": ginzburg_landau,
     "gray_scott": gray_scott,
     "heat2d_long": heat2d_long,
+    **harmonic.MAKERS,
     **flows.MAKERS,
 }
