@@ -166,6 +166,12 @@ def test_a_shape_counts_as_far_as_it_is_in_the_domain() -> None:
     assert geometry.parts("off") == ()
 
 
+def test_where_a_part_is_taken_away_nothing_is_left_not_even_its_rim() -> None:
+    geometry = geometry_of("box([-1, -1], [1, 1]) - box([0, 0], [1, 1])", 2)
+    points = np.array([[1, 0.5], [0.5, 1], [1, 1], [0, 0.5], [0, 0], [1, 0], [-1, -1], [1, -1], [0.5, 0.5]])
+    assert geometry.contains(points).tolist() == [False, False, False, *[True] * 5, False]
+
+
 def test_sides_are_what_is_left_of_the_box() -> None:
     geometry = geometry_of("box - box([0, 0], [2, 2])", 2)
     lengths = {side: geometry.measure(side) for side in ("x-", "x+", "y-", "y+")}

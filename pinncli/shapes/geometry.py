@@ -96,8 +96,16 @@ class Geometry:
         return mask
 
     def contains(self, points: Array) -> Mask:
-        """Whether points (n, d) are in the closed domain, to rounding."""
-        mask: Mask = self.domain(points) <= ON * self.size
+        """Whether points (n, d) are in the closed domain, to rounding: inside, or beside what is inside.
+
+        Where a part that is taken away reaches the end of the box, a level of zero alone would not say that.
+        """
+        level = self.domain(points)
+        mask: Mask = level < -ON * self.size
+        close = np.flatnonzero(np.abs(level) <= ON * self.size)
+        for direction in self._directions:
+            mask[close] = self.inside(points[close] + ASIDE * self.size * direction)
+            close = close[~mask[close]]
         return mask
 
     def on(self, label: str, points: Array) -> Mask:
@@ -156,6 +164,15 @@ class Geometry:
         curves = [(part.piece, part.spans) for part in self.parts(label) if part.spans is not None]
         ends = [piece.place(spans.reshape(-1, 1))[0] for piece, spans in curves]
         return np.concatenate(ends) if ends else np.zeros((0, len(self.names)))
+
+    @cached_property
+    def _directions(self) -> Array:
+        """Unit vectors (k, d) every way."""
+        d = len(self.names)
+        random = np.random.default_rng(0).normal(size=(32, d))
+        ways = np.concatenate([np.eye(d), -np.eye(d), random, -random])
+        directions: Array = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+        return directions
 
     @cached_property
     def _known(self) -> dict[str, tuple[Part, ...]]:

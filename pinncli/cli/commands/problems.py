@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pinncli.cli.options import EquationClass, Json, ProblemName, Settings, Strict
 from pinncli.cli.output import console, note, result, result_json, result_table
-from pinncli.errors import NotFoundError, ProblemError
+from pinncli.errors import NotFoundError, ProblemError, UsageError
 
 if TYPE_CHECKING:
     from pinncli.errors import Diagnostic
+    from pinncli.problem.model import Problem
 
 
 def list_problems(
@@ -56,7 +58,16 @@ def list_problems(
         result_table(listing.library_lines(entries, screen.width if fixed else None), whole=True)
 
 
-def show(problem: ProblemName, settings: Settings = None) -> None:
+def show(
+    problem: ProblemName,
+    settings: Settings = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw the domain with its named parts: a .png, .pdf or .svg file."
+        ),
+    ] = None,
+) -> None:
     """Show a problem as it was understood: equations, conditions, and how it would be solved."""
     from pinncli.cli.problem_sheet import problem_sheet
     from pinncli.problem.checks import check as check_problem
@@ -67,6 +78,28 @@ def show(problem: ProblemName, settings: Settings = None) -> None:
     result_table(problem_sheet(loaded, report))
     for diagnostic in report.diagnostics:
         note(str(diagnostic))
+    if plot is not None:
+        _draw_domain(loaded.problem, plot)
+
+
+def _draw_domain(problem: Problem, path: Path) -> None:
+    """The domain in space as a figure."""
+    from pinncli.cli.commands.plot import headless
+    from pinncli.problem.domains import geometry_of
+    from pinncli.runs.files import Files
+
+    kind, geometry = path.suffix.removeprefix("."), geometry_of(problem)
+    if kind not in ("png", "pdf", "svg"):
+        raise UsageError(f"--plot {path}: the name should end in .png, .pdf or .svg")
+    if geometry is None:
+        raise UsageError("there is no space coordinate, so no domain to draw")
+    headless()
+    from pinncli.cli.plotting import domain_figure, figure_bytes
+
+    sides = [f"{name}{sign}" for name in problem.space for sign in "-+"]
+    labels = [n for n in (*sides, *problem.geometry) if n != "domain" and geometry.parts(n)]
+    Files().write_atomic(path, figure_bytes(domain_figure(problem.title, geometry, labels), kind))
+    result(str(path))
 
 
 def check(

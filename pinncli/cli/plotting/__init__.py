@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pinncli.cli.fieldnames import component_names, residual_names
 from pinncli.cli.plotting.curves import profiles, residual_curves, solution_curves
+from pinncli.cli.plotting.domain import domain_figure
 from pinncli.cli.plotting.flows import flat_or_solid, flow_maps
 from pinncli.cli.plotting.history import history_figures
 from pinncli.cli.plotting.maps import residual_maps, solution_figure, solution_maps
@@ -20,7 +21,7 @@ from pinncli.cli.plotting.style import STYLE, figure_bytes
 if TYPE_CHECKING:
     from pinncli.evaluation import FieldSet
 
-__all__ = ["Scene", "field_figures", "figure_bytes", "history_figures", "scene_of"]
+__all__ = ["Scene", "domain_figure", "field_figures", "figure_bytes", "history_figures", "scene_of"]
 
 
 def field_figures(fields: FieldSet, scene: Scene | None = None) -> dict[str, Figure]:
