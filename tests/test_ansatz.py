@@ -125,12 +125,13 @@ def test_random_boxes_and_data(box: tuple[int, str, list[str], str]) -> None:
     scale = max(
         1.0, *(10.0 / (h - lo) for lo, h in zip(assembly.domain.low, assembly.domain.high, strict=True))
     )
-    assert all(size < 1e-9 * scale for size in misses(assembly).values())
     assert isinstance(assembly.network, Ansatz)
     low, high = torch.tensor(assembly.domain.low), torch.tensor(assembly.domain.high)
     generator = torch.Generator().manual_seed(3)
     inside = torch.rand((500, len(low)), generator=generator, dtype=torch.float64) * (high - low) + low
     lift, factor = assembly.network.known(inside)
+    rounding = 1e-13 * scale * float(lift.abs().max())  # exp(0.3*x) is 1e13 at x = 100
+    assert all(size < 1e-9 * scale + rounding for size in misses(assembly).values())
     assert bool((factor[:, 1] == 1.0).all()) and not lift[:, 1].any()  # nothing is given of v
     assert bool((factor[:, 0] > 0.0).all())
     assert float(factor.max()) <= 1.0 + 1e-12
