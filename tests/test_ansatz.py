@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,8 @@ def test_random_boxes_and_data(box: tuple[int, str, list[str], str]) -> None:
         1.0, *(10.0 / (h - lo) for lo, h in zip(assembly.domain.low, assembly.domain.high, strict=True))
     )
     assert isinstance(assembly.network, Ansatz)
+    plain = misses(replace(assembly, network=assembly.network.inner))  # the size of what has to cancel
+    assert all(size < 1e-9 * scale * max(1.0, plain[name]) for name, size in misses(assembly).items())
     low, high = torch.tensor(assembly.domain.low), torch.tensor(assembly.domain.high)
     generator = torch.Generator().manual_seed(3)
     inside = torch.rand((500, len(low)), generator=generator, dtype=torch.float64) * (high - low) + low
