@@ -21,6 +21,7 @@ import numpy as np
 from pinncli.errors import Diagnostic
 from pinncli.language.partials import Partial
 from pinncli.language.program import Program
+from pinncli.language.scope import Site
 from pinncli.problem.domains import domain_of, is_box
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import Array, faces, fixed, mask, probe, random_partials, run, surrounded
@@ -92,14 +93,13 @@ def is_field_equation(terms: ConditionTerms) -> bool:
 
     Such places follow the point: u(x=-x), or those of an integral from 0 to t.
     """
-    here = any(
-        all(
-            any(i.name == name for i in program.inputs) for name, program in residual.sites[site].replacements
-        )
-        for residual in [terms.residual]
-        for site, _ in residual.partials
-    )
+    here = any(_follows(terms.residual.sites[site]) for site, _ in terms.residual.partials)
     return terms.region.labels == ("interior",) and terms.data is None and here
+
+
+def _follows(site: Site) -> bool:
+    """Whether the place moves with the point in every coordinate, as the point itself does."""
+    return all(any(i.name == name for i in program.inputs) for name, program in site.replacements)
 
 
 def order_in(partial: Partial, coordinate: str, problem: Problem) -> int:
@@ -131,15 +131,19 @@ def _divided(systems: Sequence[Rows], problem: Problem) -> bool:
 
 
 def _rows(terms: ConditionTerms, problem: Problem) -> Rows:
-    """Which orders of which components each output of a condition depends on."""
+    """Which orders of which components each output of a condition depends on.
+
+    What is taken at a place that only follows the point counts with order zero.
+    """
     rows: Rows = []
     for output in range(len(terms.residual.programs.outputs)):
         row: dict[str, dict[str, int]] = {}
         for site, partial in _reached(terms.residual.programs, output):
-            if terms.residual.sites[site].replacements:
+            place = terms.residual.sites[site]
+            if not _follows(place):
                 continue
             orders = row.setdefault(partial.component, dict.fromkeys(problem.coordinates, 0))
-            for c in problem.coordinates:
+            for c in problem.coordinates if not place.replacements else ():
                 orders[c] = max(orders[c], order_in(partial, c, problem))
         rows.append(row)
     return rows
