@@ -45,8 +45,8 @@ FROZEN = {
     "biharmonic_plate": (300, "{}", 1, 1, 1, 3e-3),
     "elasticity": (250, "{}", 2, 1, 1, 1e-4),
     "grad_shafranov": (150, "{}", 1, 1, 1, 1e-8),
-    "poisson_holes": (300, "{ x = 2, y = 2 }", 3, 1, 1, 3e-2),
-    "poisson_lshape": (200, "{}", 3, 1, 1, 3e-2),
+    "poisson_holes": (300, "{ x = 2, y = 2 }", 3, 1, 1, 0.25),
+    "poisson_lshape": (200, "{}", 3, 1, 1, 0.1),
     "stokes": (200, "{}", 1, 1, 1, 1e-6),
 }
 """Frozen features: their number, patches and scale, the time windows of which the first is solved, steps of
