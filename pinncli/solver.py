@@ -112,7 +112,8 @@ def solve(
     if tree is None:
         assembly = route.assembly(route.legs[0], ())
         setup = _setup(assembly, route.legs[0], route.choices(route.legs[0]), options)
-        state = MarchState(replace(start(setup, assembly.initial_theta()), elapsed=prepared))
+        loop = replace(start(setup, assembly.initial_theta()), elapsed=prepared)
+        state = MarchState(loop, elapsed=prepared)  # trials take no time of the first window's share
     else:
         stages = _stages(route.choices(route.legs[tree["march"]["leg"]]))
         state = tree_to_march(tree, stages, route.device)

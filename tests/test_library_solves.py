@@ -35,6 +35,8 @@ BRIEF = {
     "poisson10d": (["network.width=12", "sampling.interior=400", "sampling.boundary=60"], 20, 3e-2),
     "poisson_inverse": (["network.width=10", "sampling.interior=400"], 30, 3e-2),
     "heat_inverse": (["network.width=14", "sampling.interior=500", "sampling.boundary=50"], 35, 6e-2),
+    "burgers1d_viscous": (["network.width=10", "sampling.interior=800", "sampling.boundary=60"], 40, 1e-1),
+    "reaction_rates": (["network.width=8", "sampling.interior=200"], 40, 2e-2),
 }
 """Settings, steps of Levenberg-Marquardt, and the relative L2 error that they must reach."""
 
@@ -48,6 +50,26 @@ FROZEN = {
     "poisson_holes": (300, "{ x = 2, y = 2 }", 3, 1, 1, 0.25),
     "poisson_lshape": (200, "{}", 3, 1, 1, 0.1),
     "stokes": (200, "{}", 1, 1, 1, 1e-6),
+    "bvp_dirichlet": (60, "{}", 1, 1, 1, 1e-9),
+    "bvp_neumann": (60, "{}", 1, 1, 1, 1e-9),
+    "bvp_robin": (60, "{}", 1, 1, 1, 1e-9),
+    "bvp_periodic": (60, "{}", 1, 1, 1, 1e-9),
+    "bvp_multiscale": (400, "{}", 8, 1, 1, 1e-5),
+    "convection_diffusion": (400, "{}", 24, 1, 1, 1e-9),
+    "diffusion": (200, "{}", 1, 1, 1, 1e-4),
+    "advection": (150, "{}", 1, 1, 1, 1e-4),
+    "advection_fast": (150, "{}", 1, 20, 1, 1e-3),
+    "advection_fastest": (150, "{}", 1, 50, 1, 1e-3),
+    "sine_gordon_kink": (300, "{ x = 4 }", 1, 8, 6, 1e-2),
+    "sine_gordon_breather": (300, "{ x = 4 }", 1, 10, 6, 1e-2),
+    "logistic": (300, "{ x = 4 }", 1, 4, 6, 1e-3),
+    "porous_medium": (300, "{ x = 16 }", 2, 4, 10, 3e-2),
+    "black_scholes": (300, "{ s = 12 }", 1, 1, 1, 1e-2),
+    "van_der_pol": (100, "{}", 2, 40, 10, 1e-6),
+    "lorenz": (40, "{}", 1, 30, 10, 1e-9),
+    "pendulum_dae": (40, "{}", 1, 6, 25, 1e-4),
+    "lorenz_inverse": (120, "{ t = 6 }", 1, 1, 12, 2e-2),
+    "wave_speed": (200, "{}", 1, 1, 15, 2e-2),
 }
 """Frozen features: their number, patches and scale, the time windows of which the first is solved, steps of
 least squares, and the relative L2 error that they must reach there."""

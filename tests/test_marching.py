@@ -494,3 +494,17 @@ def test_unknown_numbers_and_windows_are_refused() -> None:
     text = DECAY.replace("[constants]\nk = 4", "[parameters.k]\ninitial = 1\nexact = 4")
     report = check(load_text(text + "[marching]\nwindows = 2\n", "march", "march.toml", Path()))
     assert any("every window would find a k of its own" in str(d) for d in report.errors)
+
+
+def test_trials_take_no_time_of_the_first_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of four seconds are gone when the first of two windows begins: half a second is its own."""
+    now = [0.0]
+
+    def long_trials(route: Any, *_: Any) -> Any:
+        now[0] = 3.0
+        return route
+
+    monkeypatch.setattr("pinncli.solver.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("pinncli.solver.with_features", long_trials)
+    done = solved(tmp_path / "run", DECAY + "[marching]\nwindows = 2\n", max_time=4.0)
+    assert {record.window for record in done.records} == {0, 1}

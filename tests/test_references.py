@@ -25,14 +25,20 @@ NAMES = {
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
     *("heat_family", "volterra", "fokker_planck", "source_from_integral"),
     *("obstacle", "particle_in_box"),
+    *("van_der_pol", "lorenz", "pendulum_dae", "bvp_dirichlet", "bvp_neumann", "bvp_robin", "bvp_periodic"),
+    *("bvp_multiscale", "diffusion", "advection", "advection_fast", "advection_fastest", "burgers1d_viscous"),
+    *("sine_gordon_kink", "sine_gordon_breather", "porous_medium", "convection_diffusion", "black_scholes"),
+    *("logistic", "reaction_rates", "wave_speed", "lorenz_inverse"),
 }
 STORED = {
     "burgers1d": ("u",),
+    "burgers1d_viscous": ("u",),
     "allen_cahn": ("u",),
     "kdv": ("u",),
     "kuramoto_sivashinsky": ("u",),
     "schrodinger": ("h_real", "h_imag"),
 }
+"""Files on a grid of x and t; those of t alone are the affair of `test_references_ordinary.py`."""
 
 
 @pytest.fixture
@@ -145,6 +151,12 @@ def test_burgers_by_etdrk4(program):
     _, t, u, _ = stored("burgers1d")
     again = etdrk4.solve(etdrk4.burgers(0.01 / np.pi), 2048, t, steps=20)
     assert difference(again, u) < 1e-9
+
+
+def test_viscous_burgers_by_etdrk4(program):
+    etdrk4 = program("etdrk4")
+    _, t, u, _ = stored("burgers1d_viscous")
+    assert difference(etdrk4.solve(etdrk4.burgers(0.01), 512, t, steps=20), u) < 1e-9
 
 
 def test_burgers_is_odd_and_steepest_where_it_is_known(program):

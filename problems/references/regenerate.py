@@ -19,23 +19,24 @@ import cole_hopf
 import etdrk4
 import field_data
 import h5py
+import in_one_coordinate
+import in_two_dimensions
 import inverse_data
+import measurements
 import numpy as np
 import split_step
 from fourier import Array
-from in_two_dimensions import MAKERS
 from reference import Reference, difference, drift
 
 INTERVALS = 256
 
 
-def burgers1d() -> Reference:
+def burgers(nu: float, printed: str) -> Reference:
     """Cole-Hopf."""
-    nu = 0.01 / np.pi
     x, t = np.linspace(-1, 1, INTERVALS + 1), np.linspace(0, 1, 101)
     u = cole_hopf.burgers_grid(x, t, nu)
     return Reference(
-        title="Burgers' equation, nu = 0.01/pi, u(x, 0) = -sin(pi x)",
+        title=f"Burgers' equation, nu = {printed}, u(x, 0) = -sin(pi x)",
         made_by="cole_hopf.py: Cole-Hopf integral, trapezoidal rule, 401 nodes",
         coordinates={"x": x, "t": t},
         values={"u": u},
@@ -126,13 +127,16 @@ def schrodinger() -> Reference:
 
 
 REFERENCES: dict[str, Callable[[], Reference]] = {
-    "burgers1d": burgers1d,
+    "burgers1d": lambda: burgers(0.01 / np.pi, "0.01/pi"),
+    "burgers1d_viscous": lambda: burgers(0.01, "0.01"),
     "allen_cahn": allen_cahn,
     "kdv": kdv,
     "kuramoto_sivashinsky": kuramoto_sivashinsky,
     "schrodinger": schrodinger,
-    **MAKERS,
+    **in_one_coordinate.MAKERS,
+    **in_two_dimensions.MAKERS,
 }
+SAMPLES = ("burgers_inverse", *measurements.EXPERIMENTS)
 
 
 def file_bytes(reference: Reference) -> bytes:
@@ -177,21 +181,27 @@ def write_field_samples(name: str, folder: Path) -> None:
     print(f"{name}.csv: {len(table)} samples, noise of deviation {noise.std():.2g}")
 
 
-def write_samples(folder: Path) -> None:
-    """Make burgers_inverse.csv and print how well it determines the parameters."""
-    table, noise = inverse_data.draw()
-    path = folder / "burgers_inverse.csv"
-    write_table(path, ("x", "t", "u_measured"), table)
-    print(f"{path.name}: {len(table)} samples, noise {inverse_data.NOISE:.1%} of the standard deviation of u")
-    estimates = inverse_data.identifiability(table, noise)
-    for parameter, deviation, shift in zip(("lam", "nu"), *estimates, strict=True):
-        print(f"    {parameter}: least standard deviation {deviation:.2%}, least squares off by {shift:+.2%}")
+def write_samples(name: str, folder: Path) -> None:
+    """Make the measurements of an inverse problem and print how well they determine its numbers."""
+    if name == "burgers_inverse":
+        header, numbers = ("x", "t", "u_measured"), ("lam", "nu")
+        table, noise = inverse_data.draw()
+        deviations, shifts = inverse_data.identifiability(table, noise)
+    else:
+        experiment = measurements.EXPERIMENTS[name]()
+        header, numbers = (*experiment.points, *experiment.columns), tuple(experiment.truth)
+        table, noise = experiment.draw()
+        deviations, shifts = experiment.identifiability(noise)
+    write_table(folder / f"{name}.csv", header, table)
+    print(f"{name}.csv: {len(table)} measurements, standard deviation of the noise {noise.std():.2g}")
+    for number, deviation, shift in zip(numbers, deviations, shifts, strict=True):
+        print(f"    {number}: least standard deviation {deviation:.2%}, least squares off by {shift:+.2%}")
 
 
 def main() -> None:
     """Make the named files, or all."""
     parser = argparse.ArgumentParser(description="Make the reference files of the problem library anew.")
-    names = [*REFERENCES, "burgers_inverse", *field_data.SAMPLES]
+    names = list(dict.fromkeys((*REFERENCES, *SAMPLES, *field_data.SAMPLES)))
     here = Path(__file__).parent
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; default: all")
     parser.add_argument("--into", type=Path, default=here, help="folder; default: beside this script")
@@ -202,10 +212,10 @@ def main() -> None:
     for name in arguments.names or names:
         if name in REFERENCES:
             write_reference(name, arguments.into)
-        elif name in field_data.SAMPLES:
+        if name in SAMPLES:
+            write_samples(name, arguments.into)
+        if name in field_data.SAMPLES:
             write_field_samples(name, arguments.into)
-        else:
-            write_samples(arguments.into)
 
 
 if __name__ == "__main__":
