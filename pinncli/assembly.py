@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
-from pinncli.derivatives import ENGINES, Engine
+from pinncli.derivatives import ENGINES, Cellwise, Engine
 from pinncli.geometry import SAMPLERS, draw_points, stream_seed
 from pinncli.handover import Handover
 from pinncli.known import Known
@@ -26,7 +26,7 @@ from pinncli.networks.features import Inputs
 from pinncli.objective import Objective
 from pinncli.parameters import ParameterMap
 from pinncli.problem.adaptivity import initial_conditions
-from pinncli.problem.defaults import Choices, DenseNetwork, FeatureNetwork, narrowed
+from pinncli.problem.defaults import AnyNetwork, Choices, FeatureNetwork, LocalNetwork, narrowed
 from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import predicate
@@ -51,6 +51,9 @@ JACOBIAN_KINDS = frozenset({"lm", "lsq", "engd_w", "spring", "hessian_free"})
 
 BATCHED_POINTS = 64
 """Points per block where a Jacobian is taken row by row, since every row then costs a pass over its block."""
+
+CELLWISE_POINTS = 1 << 14
+"""Points per block where an engine goes from cell to cell, each of which is a block by itself."""
 
 SCALE_POINTS = 256
 """Points at which the size of an equation's terms is looked for."""
@@ -233,6 +236,8 @@ def assemble(
         tuple(p.bounds for p in problem.parameters.values()),
     )
     engine = ENGINES[choices.engine](problem.components, lap_axes)
+    if isinstance(choices.network, LocalNetwork):
+        engine = Cellwise(engine)
     assembly = Assembly(
         formulation=formulation,
         domain=domain,
@@ -273,7 +278,7 @@ def _prove(assembly: Assembly) -> None:
 
 
 def _networks(
-    chosen: DenseNetwork | FeatureNetwork,
+    chosen: AnyNetwork,
     problem: Problem,
     domain: Domain,
     seed: int,
@@ -298,7 +303,7 @@ def _networks(
 
 
 def _network(
-    chosen: DenseNetwork | FeatureNetwork,
+    chosen: AnyNetwork,
     features: Features,
     outputs: int,
     seed: int,
@@ -307,6 +312,19 @@ def _network(
     dtype: torch.dtype,
 ) -> Network:
     """By its kind; what is drawn and never trained has a stream of its own and lives on the device."""
+    if isinstance(chosen, LocalNetwork):
+        return NETWORKS[chosen.kind](
+            features=features,
+            outputs=outputs,
+            width=chosen.each,
+            activation=chosen.activation,
+            patches=chosen.patches,
+            scale=chosen.scale,
+            smoothness=chosen.smoothness,
+            seed=stream_seed(seed, 0, "features"),
+            device=device,
+            dtype=dtype,
+        )
     build = partial(
         NETWORKS[chosen.kind],
         outputs=outputs,
@@ -435,6 +453,8 @@ def _block(
         block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
     if not jacobians and not any(stage.optimiser.kind in JACOBIAN_KINDS for stage in choices.stages):
         return block
+    if isinstance(engine, Cellwise):
+        return CELLWISE_POINTS
     if not engine.records:
         return BATCHED_POINTS
     return max(64, min(block, JACOBIAN_BYTES // (8 * (network.size + 1))))

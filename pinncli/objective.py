@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from pinncli.derivatives import Engine
+from pinncli.derivatives import Cellwise, Engine
 from pinncli.derivatives.jet import Jet, LinearRecord, Tape
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
@@ -24,6 +24,7 @@ from pinncli.linearisation import BlockMap, DenseMap, Linearisation, RecordedMap
 from pinncli.networks import Network, plain
 from pinncli.parameters import ParameterMap
 from pinncli.residuals import Block, Group, Sample, Segment
+from pinncli.sparse import Rows, SparseJacobian, block_rows, joined
 from pinncli.weighting import row_scales
 
 GRAM_STRIPS = 4
@@ -258,6 +259,34 @@ class Objective:
         """Per block, the scaled rows (n,) of its segments and components."""
         for block, scales in zip(self.blocks, self.scales, strict=True):
             yield _scale(block.rows(*self._evaluate(block, theta)), scales)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the network is local, so that `sparse_jacobian` serves better than `triangle`."""
+        return isinstance(self.engine, Cellwise)
+
+    def sparse_jacobian(self, theta: Tensor) -> SparseJacobian:
+        """r and J at theta by rows that touch the same patches, for a network of cells."""
+        engine, size = self.engine, self.network.size
+        if not isinstance(engine, Cellwise):
+            raise TypeError("only networks of cells have a sparse Jacobian")
+        theta = theta.detach()
+        found: list[Rows] = []
+        for block, scales in zip(self.blocks, self.scales, strict=True):
+            with torch.enable_grad():
+                calls = [
+                    engine.recorded_parts(self.network, theta[:size], c.points, c.wanted) for c in block.calls
+                ]
+                raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
+                numbers = [self.parameters.values(raw) for raw in raws]
+                rows = [
+                    [row * f for row, f in zip(part, fs, strict=True)]
+                    for part, fs in zip(block.rows([r for r, _ in calls], numbers), scales, strict=True)
+                ]
+            used = raws if len(theta) > size else []
+            found += block_rows(block, rows, [parts for _, parts in calls], used)
+        count, share = self.network.patchwork
+        return SparseJacobian(joined(found), count, share, len(theta) - size)
 
     def linearise(self, theta: Tensor) -> Linearisation:
         """r and J at theta for many products with J and J^T: recorded once, J is not formed."""

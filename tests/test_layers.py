@@ -32,6 +32,7 @@ LAYERS = {
     "weighting": 4,
     "parameters": 4,
     "linearisation": 5,
+    "sparse": 5,
     "objective": 5,
     "optimisers": 6,
     "adaptation": 6,

@@ -11,6 +11,7 @@ from pinncli.networks.features import Features
 from pinncli.networks.fourier import FourierFeatures
 from pinncli.networks.gated import Gated
 from pinncli.networks.joined import Joined
+from pinncli.networks.local_features import LocalFeatures
 from pinncli.networks.mlp import MLP
 from pinncli.networks.piratenet import PirateNet
 from pinncli.networks.plain import chained, plain, tangent
@@ -21,6 +22,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "gated": Gated,
     "piratenet": PirateNet,
     "features": RandomFeatures.of,
+    "local": LocalFeatures.of,
 }
 """To add a network: write one class beside `mlp.py` and one line here."""
 
@@ -33,6 +35,7 @@ __all__ = [
     "FourierFeatures",
     "Gated",
     "Joined",
+    "LocalFeatures",
     "Network",
     "PirateNet",
     "RandomFeatures",

@@ -46,6 +46,28 @@ class Ansatz:
         """The inner network's random theta (size,), float64."""
         return self.inner.initialise(generator)
 
+    @property
+    def patchwork(self) -> tuple[int, int]:
+        """Of local features, the number of patches, and of parameters of each."""
+        return self.inner.patchwork  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """Of a cell of local features."""
+        return self.inner.patches  # type: ignore[attr-defined, no-any-return]
+
+    def cells(self, points: Tensor) -> Tensor:
+        """The inner network's cell (n,) of each of `points` (n, d), where it consists of cells."""
+        return self.inner.cells(points)  # type: ignore[attr-defined, no-any-return]
+
+    def cell(self, number: int) -> Ansatz:
+        """The same ansatz about one cell."""
+        return Ansatz(self.inner.cell(number), self.known)  # type: ignore[attr-defined]
+
+    def gather(self, theta: Tensor) -> Tensor:
+        """A cell's theta out of the whole."""
+        return self.inner.gather(theta)  # type: ignore[attr-defined, no-any-return]
+
     def __call__(self, theta: Tensor, points: Any) -> Any:
         """Components (n, m) at `points` (n, d), a tensor or a jet."""
         lift, factor = self.known(points)

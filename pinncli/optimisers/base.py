@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from torch import Tensor
 
+from pinncli.sparse import SparseJacobian
+
 State = TypeVar("State")
 Status = Literal["ok", "converged", "failed"]
 
@@ -74,6 +76,15 @@ class Objective(Protocol):
 
     def triangle(self, theta: Tensor) -> Tensor:
         """Upper triangular R (p + 1, p + 1) with R^T R = [J r]^T [J r], never formed as that product."""
+        ...
+
+    @property
+    def sparse(self) -> bool:
+        """Whether `sparse_jacobian` serves better than `triangle`."""
+        ...
+
+    def sparse_jacobian(self, theta: Tensor) -> SparseJacobian:
+        """r and J by rows that touch the same patches of a local network."""
         ...
 
     def residual_and_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:

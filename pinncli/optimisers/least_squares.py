@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo, unchanged
+from pinncli.optimisers.chain import ChainModel
 
 FLOOR = 4.0
 """Least lambda, in units of rounding."""
@@ -72,7 +73,11 @@ class LeastSquares:
         self, objective: Objective, theta: Tensor, state: LeastSquaresState
     ) -> tuple[Tensor, LeastSquaresState, StepInfo]:
         """The whole step, or the largest half, quarter, ... that decreases the value as promised."""
-        model = Model.of(objective.triangle(theta), theta)
+        model: Model | ChainModel
+        if objective.sparse:
+            model = ChainModel.of(objective.sparse_jacobian(theta), theta)
+        else:
+            model = Model.of(objective.triangle(theta), theta)
         value, norm, evaluations = model.value, model.gradient_norm, 1
         if not math.isfinite(value + norm):
             return theta, state, StepInfo(value, norm, 0.0, evaluations, "failed")

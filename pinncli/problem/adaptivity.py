@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pinncli.errors import Diagnostic
 from pinncli.problem.numeric import fixed
-from pinncli.problem.settings import FeatureSettings, ResampleSettings, TrainingSettings
+from pinncli.problem.settings import FeatureSettings, LocalSettings, ResampleSettings, TrainingSettings
 from pinncli.problem.source import SourceMap
 from pinncli.problem.terms import Formulation
 
@@ -18,7 +18,7 @@ def check_adaptivity(formulation: Formulation, source: SourceMap) -> list[Diagno
     problem = formulation.problem
     on = [rule for rule in RULES if getattr(problem.training, rule) != "off"]
     findings = []
-    if on and isinstance(problem.network, FeatureSettings):
+    if on and isinstance(problem.network, FeatureSettings | LocalSettings):
         for rule in on:
             message = f"{rule} changes weights during training, and frozen features are fitted at once"
             hint = f'leave {rule} out, or take kind = "mlp" in [network]'

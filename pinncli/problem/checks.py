@@ -22,7 +22,7 @@ from pinncli.problem.formulation import formulate
 from pinncli.problem.jumps import check_jumps
 from pinncli.problem.numeric import faces, fixed, mask, probe, random_partials, run, surrounded
 from pinncli.problem.plan import Plan, derive_plan
-from pinncli.problem.settings import DenseSettings, FeatureSettings
+from pinncli.problem.settings import DenseSettings, FeatureSettings, LocalSettings
 from pinncli.problem.source import Loaded, SourceMap, computed_from, printable
 from pinncli.problem.tables import check_tables
 from pinncli.problem.terms import ConditionTerms, Formulation
@@ -111,7 +111,7 @@ def _check_sizes(plan: Plan, source: SourceMap, allow_large: bool) -> list[Diagn
 def _check_features(formulation: Formulation, source: SourceMap) -> list[Diagnostic]:
     """Patches are along coordinates that exist."""
     settings, coordinates = formulation.problem.network, formulation.problem.coordinates
-    if not isinstance(settings, FeatureSettings):
+    if not isinstance(settings, FeatureSettings | LocalSettings):
         return []
     findings = []
     for name in settings.patches or {}:

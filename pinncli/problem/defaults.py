@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from pinncli.problem.settings import (
     FeatureSettings,
     FourierSettings,
     LeastSquaresSettings,
+    LocalSettings,
     LevenbergMarquardtSettings,
     MlpSettings,
     QuasiNewtonSettings,
@@ -46,6 +48,8 @@ FEATURES: Mapping[int, tuple[int, int]] = {1: (100, 400), 2: (400, 1600), 3: (60
 POINTS_PER_FEATURE, SIDE_POINTS_PER_FEATURE = 3.0, 0.25
 LEAST_INTERIOR, LEAST_BOUNDARY = 200, 50
 """Points for frozen features: their residual is interpolated and not solved where points are few."""
+LEAST_SMOOTHNESS = 5
+"""Continuous derivatives of the windows of local features."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
 GRID: Mapping[int, int] = {1: 1001, 2: 201, 3: 65, 4: 25}
@@ -121,10 +125,42 @@ class FeatureNetwork:
 
 
 @dataclass(frozen=True)
+class LocalNetwork:
+    """Features frozen at random, `each` of them on every patch; `patches` has one entry per coordinate."""
+
+    kind: str
+    each: int
+    patches: tuple[int, ...]
+    scale: float
+    activation: str
+    periodic: tuple[str, ...]
+    harmonics: int
+    smoothness: int
+
+    @property
+    def features(self) -> int:
+        """Over all patches."""
+        return math.prod(self.patches) * self.each
+
+    @property
+    def width(self) -> int:
+        """Features alive at one point."""
+        return self.each * 2 ** sum(count > 1 for count in self.patches)
+
+    @property
+    def depth(self) -> int:
+        """One hidden layer."""
+        return 1
+
+
+AnyNetwork = DenseNetwork | FeatureNetwork | LocalNetwork
+
+
+@dataclass(frozen=True)
 class Choices:
     """Every setting decided; `reasons` says in a few words why, for those that the program chose."""
 
-    network: DenseNetwork | FeatureNetwork
+    network: AnyNetwork
     parameters: int
     """Length of theta: network and unknown parameters."""
     interior: int
@@ -165,7 +201,9 @@ def choose(
         reasons += _by_construction(formulation.ansatz)
     p = len(problem.parameters) + _count_all(network, problem, reasons)
     if isinstance(network, FeatureNetwork):
-        interior, boundary = _feature_points(network, d)
+        interior, boundary = _feature_points(network.width, d)
+    elif isinstance(network, LocalNetwork):
+        interior, boundary = _feature_points(network.features, d)
     else:
         interior = round(_interior(formulation) * (AMPLE_INTERIOR if ample else 1.0))
         boundary = round(_row(BOUNDARY, d) * (AMPLE_BOUNDARY if ample else 1.0))
@@ -189,12 +227,10 @@ def choose(
     )
 
 
-def narrowed(
-    network: DenseNetwork | FeatureNetwork, names: Sequence[str], axes: Sequence[int]
-) -> DenseNetwork | FeatureNetwork:
+def narrowed(network: AnyNetwork, names: Sequence[str], axes: Sequence[int]) -> AnyNetwork:
     """The network of components that depend on the coordinates `axes` of `names` alone: of half the width."""
-    if len(axes) == len(names):
-        return network
+    if len(axes) == len(names) or isinstance(network, LocalNetwork):
+        return network  # for local features, checks have refused fewer coordinates
     width = max(1, round(NARROWED * network.width))
     periodic = tuple(names[axis] for axis in axes if names[axis] in network.periodic)
     if isinstance(network, FeatureNetwork):
@@ -208,8 +244,8 @@ def narrowed(
 
 
 def network_parts(
-    network: DenseNetwork | FeatureNetwork, problem: Problem
-) -> list[tuple[DenseNetwork | FeatureNetwork, tuple[str, ...], tuple[str, ...]]]:
+    network: AnyNetwork, problem: Problem
+) -> list[tuple[AnyNetwork, tuple[str, ...], tuple[str, ...]]]:
     """Every network of a solution, with its coordinates and its components."""
     names = tuple(problem.coordinates)
     return [
@@ -218,12 +254,14 @@ def network_parts(
     ]
 
 
-def _count_all(network: DenseNetwork | FeatureNetwork, problem: Problem, reasons: list[str]) -> int:
+def _count_all(network: AnyNetwork, problem: Problem, reasons: list[str]) -> int:
     """Parameters of all networks."""
     total = 0
     for part, mine, components in network_parts(network, problem):
         if isinstance(part, FeatureNetwork):
             total += (part.width + 1) * len(components)
+        elif isinstance(part, LocalNetwork):
+            total += part.features * len(components)
         else:
             total += count_parameters(part, len(mine), len(components))
         if len(mine) < len(problem.coordinates):
@@ -260,13 +298,15 @@ def highest_order(formulation: Formulation) -> int:
     return max((partial.order for residual in residuals for _, partial in residual.partials), default=0)
 
 
-def _network(formulation: Formulation, ample: bool, reasons: list[str]) -> DenseNetwork | FeatureNetwork:
+def _network(formulation: Formulation, ample: bool, reasons: list[str]) -> AnyNetwork:
     settings, d = formulation.problem.network, len(formulation.problem.coordinates)
     if isinstance(settings, AutoNetworkSettings):
         settings = MlpSettings(**_shared(settings))
     periodic = formulation.periodic if settings.periodic == "auto" else ()
     if isinstance(settings, FeatureSettings):
         return _features(settings, formulation, periodic, reasons)
+    if isinstance(settings, LocalSettings):
+        return _local(settings, formulation, periodic)
     if features_first(formulation):
         reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
     width, depth = _row(NETWORK, d)
@@ -344,10 +384,23 @@ def _features(
     )
 
 
-def _feature_points(network: FeatureNetwork, d: int) -> tuple[int, int]:
+def _local(settings: LocalSettings, formulation: Formulation, periodic: tuple[str, ...]) -> LocalNetwork:
+    return LocalNetwork(
+        kind=settings.kind,
+        each=settings.width,
+        patches=tuple(settings.patches.get(name, 1) for name in formulation.problem.coordinates),
+        scale=settings.scale,
+        activation=settings.activation,
+        periodic=periodic,
+        harmonics=settings.harmonics,
+        smoothness=max(LEAST_SMOOTHNESS, highest_order(formulation) + 1),
+    )
+
+
+def _feature_points(features: int, d: int) -> tuple[int, int]:
     """Interior points and points per side for so many features."""
-    interior = max(LEAST_INTERIOR, round(POINTS_PER_FEATURE * network.width))
-    side = max(LEAST_BOUNDARY, round(SIDE_POINTS_PER_FEATURE * network.width))
+    interior = max(LEAST_INTERIOR, round(POINTS_PER_FEATURE * features))
+    side = max(LEAST_BOUNDARY, round(SIDE_POINTS_PER_FEATURE * features))
     return interior, side if d > 1 else 1
 
 
@@ -411,12 +464,12 @@ def _grid(formulation: Formulation) -> dict[str, int]:
 
 
 def _stages(
-    formulation: Formulation, network: DenseNetwork | FeatureNetwork, p: int, timed: bool, reasons: list[str]
+    formulation: Formulation, network: AnyNetwork, p: int, timed: bool, reasons: list[str]
 ) -> tuple[StageSettings, ...]:
     stages = formulation.problem.stages
     if stages != "auto":
         return stages
-    if isinstance(network, FeatureNetwork):
+    if isinstance(network, FeatureNetwork | LocalNetwork):
         reasons.append("least squares: only the output layer is trained")
         return (StageSettings(optimiser=LeastSquaresSettings(kind="lsq"), steps=LSQ_STEPS),)
     if p <= LM_PARAMETERS:

@@ -9,9 +9,10 @@ from math import prod
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
 from pinncli.language.scope import Site
 from pinncli.problem.defaults import (
+    AnyNetwork,
     Choices,
     DenseNetwork,
-    FeatureNetwork,
+    LocalNetwork,
     highest_order,
     layer_sizes,
     network_parts,
@@ -132,11 +133,11 @@ def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SiteP
     return SitePlan(moved, tuple(sorted(partials)), channels, int(carried))
 
 
-def _neurons(network: DenseNetwork | FeatureNetwork, formulation: Formulation) -> int:
+def _neurons(network: AnyNetwork, formulation: Formulation) -> int:
     """Outputs of all hidden layers."""
     neurons = 0
     for part, mine, _ in network_parts(network, formulation.problem):
-        sizes = [] if isinstance(part, FeatureNetwork) else layer_sizes(part, len(mine), 1)
+        sizes = layer_sizes(part, len(mine), 1) if isinstance(part, DenseNetwork) else []
         neurons += sum(outputs for _, outputs in sizes[:-1]) if sizes else part.width
     return neurons
 
@@ -150,7 +151,7 @@ def _memory(
                 of rank k, n^2 or p^2 for the kernel matrix, the smaller, twice; 4 p for Adam, and 4 w^2 a
                 layer more for SOAP
     Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks;
-                2 (2 p + min(r, b)) p for its triangle; 2 r p for the kernel matrix; the recorded layers,
+                2 (2 p + min(r, b)) p for its triangle, or 2 (r + 2 p) w where w local features are alive; 2 r p for the kernel matrix; the recorded layers,
                 1 GiB at most, for conjugate gradients
     layers      4 b |S| neurons: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
@@ -163,14 +164,15 @@ def _memory(
     largest = max((s.points for s in point_sets), default=1)
     optimiser = 0
     jacobian = 0
+    local = isinstance(network, LocalNetwork)
     for stage in choices.stages:
-        optimiser = max(
-            optimiser, _optimiser_numbers(stage.optimiser, p, rows, network.depth * network.width**2)
-        )
+        squares = network.depth * network.width**2
+        held = 4 * p if local else _optimiser_numbers(stage.optimiser, p, rows, squares)
+        optimiser = max(optimiser, held)
         if stage.optimiser.kind == "lm":
             jacobian = max(jacobian, min(rows, block) * p)
         elif stage.optimiser.kind == "lsq":
-            jacobian = max(jacobian, 2 * (2 * p + min(rows, block)) * p)
+            jacobian = max(jacobian, _least_squares_numbers(network, p, rows, block))
         elif stage.optimiser.kind in _KERNEL:
             jacobian = max(jacobian, 2 * rows * p)
         elif stage.optimiser.kind == "hessian_free":
@@ -187,6 +189,13 @@ def _memory(
         "fields": prod(choices.grid.values()) * fields,
     }
     return {part: 8 * count for part, count in numbers.items()}
+
+
+def _least_squares_numbers(network: AnyNetwork, p: int, rows: int, block: int) -> int:
+    """The Jacobian's triangle, twice; of local features all rows, as wide as what is alive, and its fronts."""
+    if isinstance(network, LocalNetwork):
+        return (rows + 2 * p) * 2 * network.width
+    return 2 * (2 * p + min(rows, block)) * p
 
 
 def _optimiser_numbers(settings: OptimiserSettings, p: int, rows: int, squares: int) -> int:

@@ -103,6 +103,18 @@ class FeatureSettings(AnyNetworkSettings):
     """Weights and biases are uniform in [-scale, scale], on patches scaled to [-1, 1]."""
 
 
+class LocalSettings(AnyNetworkSettings):
+    """`[network] kind = "local"`: frozen features on many patches, of which few meet at any point."""
+
+    kind: Literal["local"]
+    width: int = Field(default=60, ge=1, le=10_000)
+    """Number of features on each patch."""
+    patches: dict[str, Annotated[int, Field(ge=1, le=100_000)]]
+    """Pieces of a coordinate; 1 for those not named."""
+    scale: float = Field(default=1.0, gt=0, le=1e4)
+    """Weights and biases are uniform in [-scale, scale], on patches scaled to [-1, 1]."""
+
+
 def _network_kind(value: object) -> object:
     """The kind that a table names; a table without one, or no table at all, is judged as a perceptron."""
     if isinstance(value, Settings):
@@ -115,7 +127,8 @@ NetworkSettings = Annotated[
     | Annotated[MlpSettings, Tag("mlp")]
     | Annotated[GatedSettings, Tag("gated")]
     | Annotated[PirateNetSettings, Tag("piratenet")]
-    | Annotated[FeatureSettings, Tag("features")],
+    | Annotated[FeatureSettings, Tag("features")]
+    | Annotated[LocalSettings, Tag("local")],
     Discriminator(_network_kind),
 ]
 """`[network]`."""

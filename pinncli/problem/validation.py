@@ -42,6 +42,7 @@ _NETWORKS: dict[str, type[BaseModel]] = {
     "gated": settings.GatedSettings,
     "piratenet": settings.PirateNetSettings,
     "features": settings.FeatureSettings,
+    "local": settings.LocalSettings,
 }
 _KINDS: dict[str, dict[str, type[BaseModel]]] = {"optimiser": _OPTIMISERS, "network": _NETWORKS}
 """By the key of a table with a `kind`, its model for each."""
