@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from pinncli.derivatives import Cellwise, Engine
+from pinncli.derivatives.cellwise import Basis, evaluated
 from pinncli.derivatives.jet import Jet, LinearRecord, Tape
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
@@ -252,6 +253,10 @@ class Objective:
         self, block: Block, theta: Tensor
     ) -> tuple[list[dict[Partial, Tensor]], list[dict[str, Tensor]]]:
         weights = theta[: self.network.size]
+        if "_bases" in vars(self):
+            kept = self._bases[self.blocks.index(block)]
+            results = [evaluated(each, weights, c.wanted) for each, c in zip(kept, block.calls, strict=True)]
+            return results, [self.parameters.values(theta[self.network.size :])] * len(block.segments)
         results = [self.engine.partials(self.network, weights, c.points, c.wanted) for c in block.calls]
         return results, [self.parameters.values(theta[self.network.size :])] * len(block.segments)
 
@@ -267,26 +272,35 @@ class Objective:
 
     def sparse_jacobian(self, theta: Tensor) -> SparseJacobian:
         """r and J at theta by rows that touch the same patches, for a network of cells."""
-        engine, size = self.engine, self.network.size
-        if not isinstance(engine, Cellwise):
-            raise TypeError("only networks of cells have a sparse Jacobian")
-        theta = theta.detach()
-        found: list[Rows] = []
-        for block, scales in zip(self.blocks, self.scales, strict=True):
+        size, found = self.network.size, []
+        for block, scales, bases in zip(self.blocks, self.scales, self._bases, strict=True):
             with torch.enable_grad():
-                calls = [
-                    engine.recorded_parts(self.network, theta[:size], c.points, c.wanted) for c in block.calls
+                results = [
+                    {
+                        p: v.requires_grad_()
+                        for p, v in evaluated(each, theta[:size].detach(), call.wanted).items()
+                    }
+                    for each, call in zip(bases, block.calls, strict=True)
                 ]
-                raws = [_spread(theta[size:], len(s.sample)) for s in block.segments]
+                raws = [_spread(theta[size:].detach(), len(s.sample)) for s in block.segments]
                 numbers = [self.parameters.values(raw) for raw in raws]
                 rows = [
                     [row * f for row, f in zip(part, fs, strict=True)]
-                    for part, fs in zip(block.rows([r for r, _ in calls], numbers), scales, strict=True)
+                    for part, fs in zip(block.rows(results, numbers), scales, strict=True)
                 ]
-            used = raws if len(theta) > size else []
-            found += block_rows(block, rows, [parts for _, parts in calls], used)
+            found += block_rows(block, rows, results, bases, raws if len(theta) > size else [])
         count, share = self.network.patchwork
         return SparseJacobian(joined(found), count, share, len(theta) - size)
+
+    @cached_property
+    def _bases(self) -> list[list[list[Basis]]]:
+        """Per block and call, what the partials are made of: kept, since frozen features do not change."""
+        engine = self.engine
+        if not isinstance(engine, Cellwise):
+            raise TypeError("only networks of cells have a sparse Jacobian")
+        return [
+            [engine.bases(self.network, c.points, c.wanted) for c in block.calls] for block in self.blocks
+        ]
 
     def linearise(self, theta: Tensor) -> Linearisation:
         """r and J at theta for many products with J and J^T: recorded once, J is not formed."""

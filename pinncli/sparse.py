@@ -7,14 +7,15 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pinncli.derivatives.cellwise import Part
-from pinncli.residuals import Block
+from pinncli.derivatives.cellwise import Basis
+from pinncli.language.partials import Partial
+from pinncli.residuals import Block, Use
 
 
 @dataclass(frozen=True)
@@ -52,86 +53,88 @@ class SparseJacobian:
         """Add `part` to the entries of out (p,) that rows with these patches see."""
         k = len(patches) * self.share
         own = out[: self.count * self.share].view(self.count, self.share)
-        own.index_add_(0, torch.tensor(patches, device=out.device), part[:k].view(-1, self.share))
+        for patch, each in zip(patches, part[:k].view(-1, self.share), strict=True):
+            own[patch] += each
         out[self.count * self.share :] += part[k:]
 
 
 def block_rows(
-    block: Block, rows: Sequence[Sequence[Tensor]], calls: Sequence[Sequence[Part]], raws: Sequence[Tensor]
+    block: Block,
+    rows: Sequence[Sequence[Tensor]],
+    results: Sequence[Mapping[Partial, Tensor]],
+    bases: Sequence[Sequence[Basis]],
+    raws: Sequence[Tensor],
 ) -> list[Rows]:
-    """One backward pass per residual at a point, as in `linearisation.record_block`.
+    """The chain rule through the partials: points are independent, so one backward pass per residual.
 
-    `rows` are the scaled residuals (n,) per segment and component with their graph down to the outputs of
-    the recorded layers of `calls`, and to `raws`, each segment's unknown numbers (q, n).
+    `rows` are the scaled residuals (n,) per segment and component with their graph down to the partials at
+    the points of every call, `results`, and to `raws`, each segment's unknown numbers (q, n).
     """
-    leaves = [p.tape[0].outputs for parts in calls for p in parts] + list(raws)
-    passes = max(len(part) for part in rows)
+    leaves = [v for each in results for v in each.values()] + list(raws)
     found: list[Rows] = []
-    for k in range(passes):
+    for k in range(max(len(part) for part in rows)):
         with torch.enable_grad():
             total = torch.stack([part[k].sum() for part in rows if k < len(part)]).sum()
+        grads: Sequence[Tensor]
         if total.requires_grad:
             grads = torch.autograd.grad(
-                total, leaves, retain_graph=k + 1 < passes, allow_unused=True, materialize_grads=True
+                total, leaves, retain_graph=True, allow_unused=True, materialize_grads=True
             )
         else:
-            grads = tuple(torch.zeros_like(leaf) for leaf in leaves)
+            grads = [torch.zeros_like(leaf) for leaf in leaves]
         flat = iter(grads)
-        local = [[_Local.of(p, next(flat)) for p in parts] for parts in calls]
+        slopes = [{p: next(flat) for p in each} for each in results]
         numbers = list(flat)
         for s, part in enumerate(rows):
             if k < len(part):
-                slopes = numbers[s].t() if numbers else part[k].new_zeros((len(part[k]), 0))
-                found += _segment_rows(block, s, part[k].detach(), local, slopes)
+                own = numbers[s].t() if numbers else part[k].new_zeros((len(part[k]), 0))
+                found += _segment_rows(block, s, part[k].detach(), slopes, bases, own)
     return found
 
 
-@dataclass(frozen=True)
-class _Local:
-    """The derivatives (points of the call in one cell, patches, share) of one residual a point."""
-
-    places: Tensor
-    patches: tuple[int, ...]
-    matrix: Tensor
-
-    @classmethod
-    def of(cls, part: Part, cotangents: Tensor) -> _Local:
-        """From the cotangents (S, o, n) of the output layer and its inputs (S, i, n)."""
-        inputs = part.tape[0].inputs
-        k = len(part.patches)
-        product = torch.einsum("son,skwn->nkow", cotangents, inputs.unflatten(1, (k, -1)))
-        return cls(part.places, part.patches, product.flatten(2))
-
-
 def _segment_rows(
-    block: Block, segment: int, residual: Tensor, local: Sequence[Sequence[_Local]], slopes: Tensor
+    block: Block,
+    segment: int,
+    residual: Tensor,
+    slopes: Sequence[Mapping[Partial, Tensor]],
+    bases: Sequence[Sequence[Basis]],
+    numbers: Tensor,
 ) -> list[Rows]:
-    """The rows of one segment, sorted by the patches that they touch at all its sites together."""
-    n = len(residual)
-    sites: list[tuple[Tensor, list[_Local], int]] = []
-    for call, parts in zip(block.calls, local, strict=True):
-        for use in call.uses:
-            if use.segment == segment:
-                owner = torch.empty(len(call.points), dtype=torch.long)
-                for number, part in enumerate(parts):
-                    owner[part.places.cpu()] = number
-                sites.append((owner[use.start : use.stop], list(parts), use.start))
-    keys = torch.stack([owner for owner, _, _ in sites], dim=1)
+    """The rows of one segment, sorted by the cells that they look at with all their sites."""
+    sites = [(c, use) for c, call in enumerate(block.calls) for use in call.uses if use.segment == segment]
+    keys = torch.stack([_owners(bases[c], use) for c, use in sites], dim=1)
     kinds, kind_of = torch.unique(keys, dim=0, return_inverse=True)
     found = []
     for number, kind in enumerate(kinds.tolist()):
         mine = torch.nonzero(kind_of == number).squeeze(1).to(residual.device)
-        touched = sorted({p for (_, parts, _), k in zip(sites, kind, strict=True) for p in parts[k].patches})
-        share = sites[0][1][kind[0]].matrix.shape[2]
-        matrix = residual.new_zeros((len(mine), len(touched), share))
-        for (_, parts, start), k in zip(sites, kind, strict=True):
-            part = parts[k]
-            at = torch.searchsorted(part.places, mine + start)  # places rise within a cell
-            matrix[:, [touched.index(p) for p in part.patches]] += part.matrix[at]
-        whole = torch.cat([matrix.flatten(1), slopes[mine]], dim=1)
-        found.append(Rows(tuple(touched), whole, residual[mine]))
-    assert sum(len(each.residual) for each in found) == n  # noqa: S101  (every row has a kind)
+        seen = [(bases[c][k], slopes[c], mine + use.start) for (c, use), k in zip(sites, kind, strict=True)]
+        touched = sorted({p for basis, _, _ in seen for p in basis.cell.patches})
+        outputs = seen[0][0].cell.outputs
+        matrix: Tensor | None = None
+        for basis, gradient, points in seen:
+            at = torch.searchsorted(basis.places, points)  # places rise within a cell
+            for p, (component, columns, _) in basis.parts.items():
+                factor = gradient[p][points]
+                if bool(factor.any()):
+                    part = (columns[at] * factor.unsqueeze(1)).unflatten(1, (len(basis.cell.patches), -1))
+                    if matrix is None:
+                        matrix = part.new_zeros((len(mine), len(touched), outputs, part.shape[2]))
+                    for k, patch in enumerate(basis.cell.patches):
+                        matrix[:, touched.index(patch), component] += part[:, k]
+        if matrix is not None:
+            whole = torch.cat([matrix.flatten(1), numbers[mine]], dim=1)
+            found.append(Rows(tuple(touched), whole, residual[mine]))
+        else:
+            found.append(Rows((), numbers[mine], residual[mine]))
     return found
+
+
+def _owners(bases: Sequence[Basis], use: Use) -> Tensor:
+    """Which of `bases` each point (n,) of a use is in, on the CPU."""
+    owners = torch.empty(sum(len(b.places) for b in bases), dtype=torch.long)
+    for number, basis in enumerate(bases):
+        owners[basis.places.cpu()] = number
+    return owners[use.start : use.stop]
 
 
 def joined(rows: Sequence[Rows]) -> tuple[Rows, ...]:

@@ -33,6 +33,7 @@ LAYERS = {
     "parameters": 4,
     "linearisation": 5,
     "sparse": 5,
+    "smoothstep": 3,
     "objective": 5,
     "optimisers": 6,
     "adaptation": 6,

@@ -24,6 +24,7 @@ from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex, unit
 from pinncli.language.partials import MultiIndex
+from pinncli.smoothstep import SMOOTHSTEPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,5 +247,6 @@ RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.exp: _elementwise("exp"),
     functional.gelu: _elementwise("gelu"),
     functional.silu: _elementwise("silu"),
+    **{step: _elementwise(f"smoothstep{k}") for k, step in SMOOTHSTEPS.items()},
 }
 """The operations that keep an affine jet cheap; any other makes it dense."""

@@ -31,12 +31,21 @@ class Cells(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
-    """The points of a call that lie in one cell: their places (k,) there, and the layers recorded."""
+class Basis:
+    """What a cell's partials are made of at the points `places` (k,) of a call: p = B theta_c + b.
 
+    `parts` have, per partial, its component c, B (k, features) and b (k,); the hidden layers are frozen, so
+    that these hold for every theta.
+    """
+
+    cell: Any
     places: Tensor
-    patches: tuple[int, ...]
-    tape: list[Record]
+    parts: dict[Partial, tuple[int, Tensor, Tensor]]
+
+    def partials(self, theta: Tensor) -> dict[Partial, Tensor]:
+        """Every partial (k,), by the theta of the whole network."""
+        mine = self.cell.gather(theta).view(self.cell.outputs, -1)
+        return {p: torch.addmv(b, matrix, mine[c]) for p, (c, matrix, b) in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class Cellwise:
 
     @property
     def records(self) -> bool:
-        """Not in the sense of one network; see `recorded_parts`."""
+        """Not in the sense of one network; see `bases`."""
         return False
 
     def twice_differentiable(self) -> Cellwise:
@@ -69,20 +78,32 @@ class Cellwise:
         self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
     ) -> tuple[dict[Partial, Tensor], list[Record]]:
         """Not available: every cell has a tape of its own."""
-        raise TypeError("cells are recorded one by one")
+        raise TypeError("cells have bases instead")
 
-    def recorded_parts(
-        self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[Part]]:
-        """Like `partials`, with what is recorded in every cell; theta is held constant."""
-        found, order, parts = [], [], []
+    def bases(self, network: Any, points: Tensor, wanted: Sequence[Partial]) -> list[Basis]:
+        """The partials at `points` as linear functions of the output layer, cell by cell."""
+        found = []
         for number, places in sorted_by_cell(network, points):
             cell = network.cell(number)
-            result, tape = self.inner.recorded(cell, cell.gather(theta.detach()), points[places], wanted)
-            found.append(result)
-            order.append(places)
-            parts.append(Part(places, cell.patches, tape))
-        return _in_order(found, order, wanted), parts
+            with torch.enable_grad():
+                values, (layer, *_) = self.inner.recorded(
+                    cell, points.new_zeros(cell.size), points[places], wanted
+                )
+                slopes = [
+                    torch.autograd.grad(v.sum(), layer.outputs, retain_graph=True)[0] for v in values.values()
+                ]
+            parts = {}
+            for (p, value), slope in zip(values.items(), slopes, strict=True):
+                component = int(slope.abs().amax((0, 2)).argmax())
+                matrix = torch.einsum("sn,sin->ni", slope[:, component], layer.inputs)
+                parts[p] = (component, matrix, value.detach())
+            found.append(Basis(cell, places, parts))
+        return found
+
+
+def evaluated(bases: Sequence[Basis], theta: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+    """Each of `wanted` (n,) at the points of a call."""
+    return _in_order([b.partials(theta) for b in bases], [b.places for b in bases], wanted)
 
 
 def sorted_by_cell(network: Cells, points: Tensor) -> list[tuple[int, Tensor]]:

@@ -18,6 +18,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from pinncli.smoothstep import DERIVATIVES
+
 Polynomial = tuple[float, ...]  # coefficients, constant first
 
 
@@ -158,6 +160,7 @@ ELEMENTWISE: dict[str, Derivatives] = {
     "silu": silu_derivatives,
     "exp": exp_derivatives,
     "reciprocal": reciprocal_derivatives,
+    **{f"smoothstep{k}": each for k, each in DERIVATIVES.items()},
 }
 
 FROM_VALUE: dict[str, Derivatives] = {"tanh": tanh_from_value}

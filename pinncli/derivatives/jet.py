@@ -25,6 +25,7 @@ from torch.nn import functional
 from pinncli.derivatives.compiled import compose_backward, compose_forward
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet_index import JetIndex, Monomial, unit
+from pinncli.smoothstep import SMOOTHSTEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,5 +379,6 @@ RULES: dict[Callable[..., Any], Callable[..., Jet]] = {
     torch.reciprocal: _elementwise("reciprocal"),
     functional.gelu: _elementwise("gelu"),
     functional.silu: _elementwise("silu"),
+    **{step: _elementwise(f"smoothstep{k}") for k, step in SMOOTHSTEPS.items()},
 }
 """Every tensor operation that a network may use, and its rule. An operation not here is a TypeError."""

@@ -10,8 +10,7 @@ partition of unity (Melenk & Babuska 1996; for random features Chen, Chi, E & Ya
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.nn import functional
 
 from pinncli.networks.dense import ACTIVATIONS
 from pinncli.networks.features import Features
+from pinncli.smoothstep import SMOOTHSTEPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class Cell:
 
     whole: LocalFeatures
     patches: tuple[int, ...]
-    weights: tuple[Tensor, ...]
-    """Per patch (w, inputs), with bias (w,): on the inputs of the domain."""
-    biases: tuple[Tensor, ...]
+    weight: Tensor
+    """(width, inputs), with bias (width,): of the features of all patches, on the inputs of the domain."""
+    bias: Tensor
     rising: tuple[tuple[bool, ...], ...]
     """Per patch and cut coordinate, whether its window rises or falls here."""
     left: tuple[float, ...]
@@ -67,19 +67,23 @@ class Cell:
 
     def __call__(self, theta: Tensor, points: Any) -> Any:
         """Components (n, outputs) at `points` (n, d) of this cell, a tensor or a jet."""
-        whole, inputs = self.whole, self.whole.features(points)
+        whole, step = self.whole, SMOOTHSTEPS[self.whole.smoothness]
         windows = []
         for axis, left in zip(whole.cut, self.left, strict=True):
-            low, step = whole.features.low[axis], whole.step(axis)
-            up = smoothstep((points[:, axis : axis + 1] - (low + left * step)) * (1.0 / step), whole.smoothness)
-            windows.append((-up + 1.0, up))
-        parts = []
-        for weight, bias, rising in zip(self.weights, self.biases, self.rising, strict=True):
-            h = ACTIVATIONS[whole.activation][0](functional.linear(inputs, weight, bias))
-            for pair, up in zip(windows, rising, strict=True):
-                h = h * pair[up]
-            parts.append(h)
-        h = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+            start, length = whole.features.low[axis] + left * whole.step(axis), whole.step(axis)
+            up = (points[:, axis : axis + 1] - start) * (1.0 / length)
+            windows.append((step(-up + 1.0), step(up)))
+        h = ACTIVATIONS[whole.activation][0](
+            functional.linear(whole.features(points), self.weight, self.bias)
+        )
+        if windows:
+            parts = []
+            for k, rising in enumerate(self.rising):
+                part = h[:, k * whole.each : (k + 1) * whole.each]
+                for pair, up in zip(windows, rising, strict=True):
+                    part = part * pair[up]
+                parts.append(part)
+            h = torch.cat(parts, dim=1)
         return functional.linear(h, theta.view(whole.outputs, self.width))
 
     def gather(self, theta: Tensor) -> Tensor:
@@ -113,6 +117,7 @@ class LocalFeatures:
     """(patches, each, inputs), on the coordinates of the patch."""
     bias: Tensor
     """(patches, each)"""
+    made: dict[int, Cell] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -190,7 +195,12 @@ class LocalFeatures:
         return number
 
     def cell(self, number: int) -> Cell:
-        """The network of one cell."""
+        """The network of one cell, made once."""
+        if number not in self.made:
+            self.made[number] = self._cell(number)
+        return self.made[number]
+
+    def _cell(self, number: int) -> Cell:
         left = []
         for axis in reversed(self.cut):
             number, place = divmod(number, self.intervals(axis))
@@ -210,7 +220,7 @@ class LocalFeatures:
             alive.append((patch, weight, bias, rising))
         alive.sort(key=lambda each: each[0])
         patches, weights, biases, rises = zip(*alive, strict=True)
-        return Cell(self, patches, weights, biases, rises, tuple(map(float, left)))
+        return Cell(self, patches, torch.cat(weights), torch.cat(biases), rises, tuple(map(float, left)))
 
     def _per(self, axis: int) -> float:
         """Knots per unit of the input of a cut coordinate, which goes from -1 to 1."""
@@ -219,25 +229,3 @@ class LocalFeatures:
     def __call__(self, theta: Tensor, points: Any) -> Any:
         """Not at once: an engine goes from cell to cell (`pinncli.derivatives.cellwise`)."""
         raise TypeError("local features are evaluated cell by cell")
-
-
-@cache
-def _coefficients(smoothness: int) -> tuple[float, ...]:
-    """c_j of S(q) = q^(k+1) sum_{j <= k} c_j q^j, k continuous derivatives at 0 and 1."""
-    k = smoothness
-    return tuple(math.comb(k + j, j) * math.comb(2 * k + 1, k - j) * (-1.0) ** j for j in range(k + 1))
-
-
-def smoothstep(q: Any, smoothness: int) -> Any:
-    """The polynomial of least degree from 0 at 0 to 1 at 1 with `smoothness` derivatives zero at both ends.
-
-    q is (n, w), a tensor or a jet.
-    """
-    *rest, total = _coefficients(smoothness)
-    series = q * total + rest[-1]
-    for coefficient in reversed(rest[:-1]):
-        series = series * q + coefficient
-    power = q
-    for _ in range(smoothness):
-        power = power * q
-    return series * power

@@ -76,7 +76,9 @@ class ChainModel:
         return _solved(j, triangles, self.theta) / self.norms - away
 
 
-def eliminate(jacobian: SparseJacobian, rows: tuple[Rows, ...] | list[Rows], damping: float = 0.0) -> tuple[Rows, ...]:
+def eliminate(
+    jacobian: SparseJacobian, rows: tuple[Rows, ...] | list[Rows], damping: float = 0.0
+) -> tuple[Rows, ...]:
     """Rows with the same [J r]'[J r], patch by patch in triangles; [J r; damping I 0] if not zero.
 
     Of the rows returned, those with first patch c have zeros left of the diagonal of c; the last have the

@@ -118,6 +118,10 @@ def _check_features(formulation: Formulation, source: SourceMap) -> list[Diagnos
         if name not in coordinates:
             path, hint = ("network", "patches", name), nearest(name, coordinates)
             findings.append(source.diagnose(path, f"no coordinate '{printable(name, 40)}'", hint=hint))
+    if isinstance(settings, LocalSettings) and len(formulation.problem.parts) > 1:
+        message = "local features are for unknowns of all coordinates"
+        hint = 'take kind = "features" or "mlp" where an unknown has fewer'
+        findings.append(source.diagnose(("network", "kind"), message, hint=hint))
     return findings
 
 
