@@ -115,7 +115,9 @@ def finished(piece: Piece, samples: Sequence[Sample], status: Status) -> Finishe
         name: (root_mean_square(values) ** 2, len(values))
         for name, values in objective.magnitudes(piece.theta).items()
     }
-    return Finished(piece.theta, status, objective.value(piece.theta), trained)
+    weights = {c.name: c.weight for group in objective.groups for c in group.conditions}
+    value = sum(0.5 * weights[name] * square for name, (square, _) in trained.items())
+    return Finished(piece.theta, status, value, trained)
 
 
 def finish(state: MarchState, piece: Piece, status: Status) -> MarchState:

@@ -9,8 +9,8 @@ block (and p^2 for the Gram matrix), whatever the number of points.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -25,7 +25,7 @@ from pinncli.linearisation import BlockMap, DenseMap, Linearisation, RecordedMap
 from pinncli.networks import Network, plain
 from pinncli.parameters import ParameterMap
 from pinncli.residuals import Block, Group, Sample, Segment
-from pinncli.sparse import Rows, SparseJacobian, block_rows, joined
+from pinncli.sparse import SparseJacobian, block_rows, joined
 from pinncli.weighting import row_scales
 
 GRAM_STRIPS = 4
@@ -44,6 +44,8 @@ class Objective:
     blocks: tuple[Block, ...]
     scales: tuple[tuple[tuple[float | Tensor, ...], ...], ...]
     """Per block, segment and component, the factor on its rows: one, or one per point (n,)."""
+    kept: dict[int, list[list[Basis]]] = field(default_factory=dict, compare=False, repr=False)
+    """Per block, by identity, and call: the partials as functions of theta, where features are frozen."""
 
     @classmethod
     def of(
@@ -253,9 +255,9 @@ class Objective:
         self, block: Block, theta: Tensor
     ) -> tuple[list[dict[Partial, Tensor]], list[dict[str, Tensor]]]:
         weights = theta[: self.network.size]
-        if "_bases" in vars(self):
-            kept = self._bases[self.blocks.index(block)]
-            results = [evaluated(each, weights, c.wanted) for each, c in zip(kept, block.calls, strict=True)]
+        if id(block) in self.kept:
+            pairs = zip(self.kept[id(block)], block.calls, strict=True)
+            results = [evaluated(bases, weights, call.wanted) for bases, call in pairs]
             return results, [self.parameters.values(theta[self.network.size :])] * len(block.segments)
         results = [self.engine.partials(self.network, weights, c.points, c.wanted) for c in block.calls]
         return results, [self.parameters.values(theta[self.network.size :])] * len(block.segments)
@@ -272,8 +274,14 @@ class Objective:
 
     def sparse_jacobian(self, theta: Tensor) -> SparseJacobian:
         """r and J at theta by rows that touch the same patches, for a network of cells."""
+        if not isinstance(self.engine, Cellwise):
+            raise TypeError("only networks of cells have a sparse Jacobian")
         size, found = self.network.size, []
-        for block, scales, bases in zip(self.blocks, self.scales, self._bases, strict=True):
+        for block, scales in zip(self.blocks, self.scales, strict=True):
+            if id(block) not in self.kept:
+                calls = [self.engine.bases(self.network, c.points, c.wanted) for c in block.calls]
+                self.kept[id(block)] = calls
+            bases = self.kept[id(block)]
             with torch.enable_grad():
                 results = [
                     {
@@ -289,18 +297,8 @@ class Objective:
                     for part, fs in zip(block.rows(results, numbers), scales, strict=True)
                 ]
             found += block_rows(block, rows, results, bases, raws if len(theta) > size else [])
-        count, share = self.network.patchwork
+        count, share = self.engine.patchwork(self.network)
         return SparseJacobian(joined(found), count, share, len(theta) - size)
-
-    @cached_property
-    def _bases(self) -> list[list[list[Basis]]]:
-        """Per block and call, what the partials are made of: kept, since frozen features do not change."""
-        engine = self.engine
-        if not isinstance(engine, Cellwise):
-            raise TypeError("only networks of cells have a sparse Jacobian")
-        return [
-            [engine.bases(self.network, c.points, c.wanted) for c in block.calls] for block in self.blocks
-        ]
 
     def linearise(self, theta: Tensor) -> Linearisation:
         """r and J at theta for many products with J and J^T: recorded once, J is not formed."""

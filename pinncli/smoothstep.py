@@ -22,7 +22,7 @@ MOST = 9
 
 
 def derivatives(smoothness: int, q: Tensor, order: int) -> list[Tensor]:
-    """S_k and its derivatives up to `order`, of the shape of q: beyond the middle by symmetry, exact to rounding."""
+    """S_k and its derivatives up to `order`, of the shape of q; beyond the middle by symmetry, exactly."""
     k, beyond = smoothness, q > 0.5
     p = torch.where(beyond, 1.0 - q, q)
     coefficients = [0.0] * (k + 1)

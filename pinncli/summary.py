@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pinncli.marching import MarchState, Route, finished, trained_residuals
-from pinncli.problem.defaults import DenseNetwork, FeatureNetwork
+from pinncli.problem.defaults import AnyNetwork, DenseNetwork, LocalNetwork
 from pinncli.solution import Solution
 from pinncli.training import Status
 
@@ -38,9 +38,10 @@ def summarise(solution: Solution, route: Route, state: MarchState, status: Statu
     return found
 
 
-def _network(network: DenseNetwork | FeatureNetwork) -> dict[str, Any]:
+def _network(network: AnyNetwork) -> dict[str, Any]:
     """Kind and size; of frozen features the patches along each coordinate."""
-    size: dict[str, Any] = {"kind": network.kind, "width": network.width, "depth": network.depth}
-    if isinstance(network, FeatureNetwork) and network.patches is not None:
+    width = network.each if isinstance(network, LocalNetwork) else network.width
+    size: dict[str, Any] = {"kind": network.kind, "width": width, "depth": network.depth}
+    if not isinstance(network, DenseNetwork) and network.patches is not None:
         size["patches"] = list(network.patches)
     return size

@@ -36,6 +36,7 @@ class LeastSquares:
     start: Tensor
     minimum: float = 0.0
     calls: list[str] = field(default_factory=list)
+    sparse = False
 
     def value(self, theta: Tensor) -> float:
         self.calls.append("value")

@@ -21,6 +21,11 @@ from pinncli.language.partials import Partial
 class Cells(Protocol):
     """A network that is another small one on every cell."""
 
+    @property
+    def patchwork(self) -> tuple[int, int]:
+        """Number of patches, and of parameters of each: theta lies patch by patch."""
+        ...
+
     def cells(self, points: Tensor) -> Tensor:
         """The number (n,) of the cell that each of `points` (n, d) lies in."""
         ...
@@ -75,22 +80,31 @@ class Cellwise:
         return _in_order(found, order, wanted)
 
     def recorded(
-        self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
+        self,
+        network: Any,  # noqa: ARG002
+        theta: Tensor,  # noqa: ARG002
+        points: Tensor,  # noqa: ARG002
+        wanted: Sequence[Partial],  # noqa: ARG002
     ) -> tuple[dict[Partial, Tensor], list[Record]]:
         """Not available: every cell has a tape of its own."""
         raise TypeError("cells have bases instead")
+
+    def patchwork(self, network: Any) -> tuple[int, int]:
+        """Number of patches, and of parameters of each."""
+        count, share = network.patchwork
+        return count, share
 
     def bases(self, network: Any, points: Tensor, wanted: Sequence[Partial]) -> list[Basis]:
         """The partials at `points` as linear functions of the output layer, cell by cell."""
         found = []
         for number, places in sorted_by_cell(network, points):
             cell = network.cell(number)
+            zero = points.new_zeros(cell.size)
             with torch.enable_grad():
-                values, (layer, *_) = self.inner.recorded(
-                    cell, points.new_zeros(cell.size), points[places], wanted
-                )
+                values, (layer, *_) = self.inner.recorded(cell, zero, points[places], wanted)
                 slopes = [
-                    torch.autograd.grad(v.sum(), layer.outputs, retain_graph=True)[0] for v in values.values()
+                    torch.autograd.grad(value.sum(), layer.outputs, retain_graph=True)[0]
+                    for value in values.values()
                 ]
             parts = {}
             for (p, value), slope in zip(values.items(), slopes, strict=True):

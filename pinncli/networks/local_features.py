@@ -166,12 +166,12 @@ class LocalFeatures:
     @property
     def width(self) -> int:
         """Features alive at one point."""
-        return self.each * 2 ** len(self.cut)
+        return int(self.each * 2 ** len(self.cut))
 
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return math.prod(self.patchwork)
+        return int(math.prod(self.patchwork))
 
     def initialise(self, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Zero (size,), float64: a linear problem needs no better start."""
@@ -226,6 +226,6 @@ class LocalFeatures:
         """Knots per unit of the input of a cut coordinate, which goes from -1 to 1."""
         return 0.5 * self.intervals(axis)
 
-    def __call__(self, theta: Tensor, points: Any) -> Any:
+    def __call__(self, theta: Tensor, points: Any) -> Any:  # noqa: ARG002
         """Not at once: an engine goes from cell to cell (`pinncli.derivatives.cellwise`)."""
         raise TypeError("local features are evaluated cell by cell")

@@ -108,7 +108,7 @@ def _rows(patches: tuple[int, ...], extended: Tensor) -> Rows:
 
 
 def _triangle(mine: list[Rows], touched: list[int], jacobian: SparseJacobian, damping: float) -> Tensor:
-    """The triangle of the rows, on the columns of the `touched` patches, the numbers and the right-hand side."""
+    """The triangle of the rows, on the columns of the `touched` patches, the numbers and the right side."""
     share, numbers = jacobian.share, jacobian.numbers
     width = len(touched) * share + numbers + 1
     guard = (share if touched else numbers) if damping else 0

@@ -20,8 +20,8 @@ from pinncli.problem.settings import (
     FeatureSettings,
     FourierSettings,
     LeastSquaresSettings,
-    LocalSettings,
     LevenbergMarquardtSettings,
+    LocalSettings,
     MlpSettings,
     QuasiNewtonSettings,
     ResampleSettings,
@@ -140,12 +140,12 @@ class LocalNetwork:
     @property
     def features(self) -> int:
         """Over all patches."""
-        return math.prod(self.patches) * self.each
+        return int(math.prod(self.patches)) * self.each
 
     @property
     def width(self) -> int:
         """Features alive at one point."""
-        return self.each * 2 ** sum(count > 1 for count in self.patches)
+        return int(self.each * 2 ** sum(count > 1 for count in self.patches))
 
     @property
     def depth(self) -> int:

@@ -151,8 +151,9 @@ def _memory(
                 of rank k, n^2 or p^2 for the kernel matrix, the smaller, twice; 4 p for Adam, and 4 w^2 a
                 layer more for SOAP
     Jacobian    min(r, b) p, where Levenberg-Marquardt accumulates the Gram matrix by blocks;
-                2 (2 p + min(r, b)) p for its triangle, or 2 (r + 2 p) w where w local features are alive; 2 r p for the kernel matrix; the recorded layers,
-                1 GiB at most, for conjugate gradients
+                2 (2 p + min(r, b)) p for its triangle, or
+                2 (r + 2 p) w where w local features are alive; 2 r p for the kernel matrix; the
+                recorded layers, 1 GiB at most, for conjugate gradients
     layers      4 b |S| neurons: forward values, their cotangents and two intermediates
     points      (d + 2) numbers per point and 2 per row
     fields      the output grid, times solution, residual, reference and error fields
@@ -192,7 +193,7 @@ def _memory(
 
 
 def _least_squares_numbers(network: AnyNetwork, p: int, rows: int, block: int) -> int:
-    """The Jacobian's triangle, twice; of local features all rows, as wide as what is alive, and its fronts."""
+    """The Jacobian's triangle, twice; of local features all rows, as wide as what is alive, and fronts."""
     if isinstance(network, LocalNetwork):
         return (rows + 2 * p) * 2 * network.width
     return 2 * (2 * p + min(rows, block)) * p
