@@ -37,6 +37,21 @@ BUDGETS: Mapping[str, int] = {
     "allen_cahn": 290,
     "kdv": 290,
     "kuramoto_sivashinsky": 290,
+    "helmholtz2d_66": 110,
+    "eikonal": 110,
+    "taylor_green": 110,
+    "beltrami": 110,
+    "cavity": 110,
+    "cavity_ghia": 110,
+    "backward_step": 110,
+    "cylinder": 110,
+    "burgers2d": 110,
+    "ginzburg_landau": 110,
+    "wave2d": 110,
+    "wave2d_long": 110,
+    "heat2d_multiscale": 110,
+    "heat2d_long": 290,
+    "gray_scott": 290,
 }
 """Seconds of training where `--budget` says nothing; any other problem has a minute."""
 

@@ -29,6 +29,9 @@ NAMES = {
     *("bvp_multiscale", "diffusion", "advection", "advection_fast", "advection_fastest", "burgers1d_viscous"),
     *("sine_gordon_kink", "sine_gordon_breather", "porous_medium", "convection_diffusion", "black_scholes"),
     *("logistic", "reaction_rates", "wave_speed", "lorenz_inverse"),
+    *("helmholtz2d_66", "eikonal", "heat2d_multiscale", "heat2d_long", "wave2d", "wave2d_long", "burgers2d"),
+    *("ginzburg_landau", "gray_scott", "cavity", "cavity_ghia", "taylor_green", "beltrami"),
+    *("backward_step", "cylinder"),
 }
 STORED = {
     "burgers1d": ("u",),
