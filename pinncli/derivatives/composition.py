@@ -37,40 +37,44 @@ def compose(h: Tensor, name: str, index: JetIndex, slope: bool) -> Composed:
 
 def product_transposed(grad: Tensor, factor: Tensor, index: JetIndex) -> Tensor:
     """Cotangents (S, w, n) of the product of a jet and `factor` (S, w, n) -> cotangents of the jet."""
-    result = grad * factor[0]
+    g, p = grad.unbind(), factor.unbind()
+    result = grad * p[0]
+    rows = result.unbind()
     for alpha, terms in enumerate(index.leibniz):
         for c, i, j in terms:
             if j:
-                result[i].addcmul_(grad[alpha], factor[j], value=c)
+                rows[i].addcmul_(g[alpha], p[j], value=c)
     return result
 
 
 def _tanh(h: Tensor, index: JetIndex, slope: bool) -> Composed:
-    f, p = torch.empty_like(h), torch.empty_like(h)
-    torch.tanh(h[0], out=f[0])
+    value, slopes = torch.empty_like(h), torch.empty_like(h)
+    x, f, p = h.unbind(), value.unbind(), slopes.unbind()
+    torch.tanh(x[0], out=f[0])
     torch.addcmul(h.new_ones(()), f[0], f[0], value=-1.0, out=p[0])
     if index.size == 1:
-        return f, p
-    torch.mul(h[1:], p[0], out=f[1:])
+        return value, slopes
+    torch.mul(h[1:], p[0], out=value[1:])
     minus = f[0] * -2.0
     for alpha in range(1, index.size):
         for c, i, j in index.recurrence[alpha]:
-            f[alpha].addcmul_(p[i], h[j], value=c)
+            f[alpha].addcmul_(p[i], x[j], value=c)
         if slope or alpha in index.inner:
             torch.mul(minus, f[alpha], out=p[alpha])
             for c, i, j in index.square[alpha]:
                 p[alpha].addcmul_(f[i], f[j], value=-c)
-    return f, p
+    return value, slopes
 
 
 def _exp(h: Tensor, index: JetIndex, _: bool) -> Composed:
-    f = torch.empty_like(h)
-    torch.exp(h[0], out=f[0])
-    torch.mul(h[1:], f[0], out=f[1:])
+    value = torch.empty_like(h)
+    x, f = h.unbind(), value.unbind()
+    torch.exp(x[0], out=f[0])
+    torch.mul(h[1:], f[0], out=value[1:])
     for alpha in range(1, index.size):
         for c, i, j in index.recurrence[alpha]:
-            f[alpha].addcmul_(f[i], h[j], value=c)
-    return f, f
+            f[alpha].addcmul_(f[i], x[j], value=c)
+    return value, value
 
 
 def _sine(h: Tensor, index: JetIndex, slope: bool) -> Composed:
@@ -83,22 +87,23 @@ def _cosine(h: Tensor, index: JetIndex, slope: bool) -> Composed:
 
 def _waves(h: Tensor, index: JetIndex, slope: bool, sign: float) -> Composed:
     """sin (sign 1) or cos (sign -1), and sign times the other: s_i = p h_i, p_i = -s h_i for both."""
-    f, p = torch.empty_like(h), torch.empty_like(h)
+    value, slopes = torch.empty_like(h), torch.empty_like(h)
+    x, f, p = h.unbind(), value.unbind(), slopes.unbind()
     first, second = (torch.sin, torch.cos) if sign > 0 else (torch.cos, torch.sin)
-    first(h[0], out=f[0])
-    second(h[0], out=p[0])
+    first(x[0], out=f[0])
+    second(x[0], out=p[0])
     if sign < 0:
         p[0].neg_()
-    torch.mul(h[1:], p[0], out=f[1:])
+    torch.mul(h[1:], p[0], out=value[1:])
     minus = -f[0]
     for alpha in range(1, index.size):
         for c, i, j in index.recurrence[alpha]:
-            f[alpha].addcmul_(p[i], h[j], value=c)
+            f[alpha].addcmul_(p[i], x[j], value=c)
         if slope or alpha in index.inner:
-            torch.mul(minus, h[alpha], out=p[alpha])
+            torch.mul(minus, x[alpha], out=p[alpha])
             for c, i, j in index.recurrence[alpha]:
-                p[alpha].addcmul_(f[i], h[j], value=-c)
-    return f, p
+                p[alpha].addcmul_(f[i], x[j], value=-c)
+    return value, slopes
 
 
 RECURRENCES: dict[str, Callable[[Tensor, JetIndex, bool], Composed]] = {
