@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pinncli.derivatives import ENGINES, Engine, Reverse, Taylor
+from pinncli.derivatives.chain import cut, joined, pieces_of
+from pinncli.derivatives.composition import RECURRENCES, compose, compose_plain, product_transposed
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import RULES, Jet
-from pinncli.derivatives.jet_index import jet_index
+from pinncli.derivatives.jet_index import JetIndex, jet_index
 from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
 from pinncli.networks import MLP, Features
@@ -436,3 +438,80 @@ def test_second_derivatives_of_a_known_function() -> None:
         assert close(u_xx, -(math.pi**2) * u), name
         assert close(u_t, -u), name
         assert close(lap, u_xx), name
+
+
+# --- recurrences and chains ------------------------------------------------------------------------
+
+INDEX_SETS = [
+    jet_index(1, (Partial("u", (4,)),), ()),
+    jet_index(2, (Partial("u", (2, 1)), Partial("u", (0, 3))), ()),
+    jet_index(3, (Partial("u", (1, 1, 1)), Partial("u", (0, 0, 0), laplacian=True)), (0, 2)),
+    jet_index(2, (Partial("u", (0, 0)),), ()),
+]
+
+
+@pytest.mark.parametrize("index", INDEX_SETS)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_recurrences_and_their_backward_pass_are_those_of_faa_di_bruno(name: str, index: JetIndex) -> None:
+    generator = torch.Generator().manual_seed(index.size)
+    h = torch.randn((index.size, 3, 5), generator=generator, dtype=torch.float64) * 0.7
+    h[0] = h[0].abs() + 0.5 if name == "reciprocal" else h[0]
+    grad = torch.randn(h.shape, generator=generator, dtype=torch.float64)
+    leaf = h.clone().requires_grad_()
+    exact = compose_plain(leaf, name, index)
+    (pulled,) = torch.autograd.grad(exact, leaf, grad)
+    found, slope = compose(h, name, index, True)
+    assert close(found, exact) and close(product_transposed(grad, slope, index), pulled)
+    assert close(compose(h, name, index, False)[0], exact)
+
+
+def test_every_recurrence_is_shorter_than_the_formula_that_it_replaces() -> None:
+    assert set(RECURRENCES) <= set(ELEMENTWISE)
+    index = jet_index(1, (Partial("u", (4,)),), ())
+    # (p h_1)_3 = p h_4 + 3 p_1 h_3 + 3 p_2 h_2 + p_3 h_1
+    assert set(index.recurrence[4]) == {(3.0, 1, 3), (3.0, 2, 2), (1.0, 3, 1)}
+    assert index.inner == {1, 2, 3} and set(index.square[4]) == {(8.0, 1, 3), (6.0, 2, 2)}
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("activation", ["tanh", "sine", "gelu"])
+def test_a_chain_in_pieces_has_the_values_and_gradients_of_nested_reverse_mode(
+    activation: str, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinncli.derivatives.chain.pieces_of", lambda like: pieces)
+    net = network(activation, periodic=None)
+    wanted = [Partial("u", (2, 1)), Partial("v", (0, 0)), Partial("u", (0, 0), laplacian=True)]
+    found = []
+    for engine in (Taylor(("u", "v"), (0, 1)), Reverse(("u", "v"), (0, 1))):
+        theta = theta_of(net).requires_grad_()
+        values = engine.partials(net, theta, points_in(net, 12), wanted)
+        rows = torch.stack([values[p] for p in wanted])
+        (gradient,) = torch.autograd.grad((rows * rows.cos()).sum(), theta)
+        found.append((rows, gradient))
+    assert close(found[0][0], found[1][0]) and close(found[0][1], found[1][1], 1e-10)
+
+
+def test_what_is_no_layer_ends_a_chain() -> None:
+    net = network("tanh", periodic=None)
+
+    def around(theta: Tensor, x: Any) -> Any:
+        u = net(theta, x)
+        joined_up = torch.cat([u[:, :1] * x[:, 1:], u - x], dim=1)
+        return torch.sin(x * u + 2.0) - u * u + (1.0 - joined_up[:, [0, 2]]) + torch.exp(torch.tanh(u))
+
+    wanted = [Partial("u", (2, 1)), Partial("v", (1, 0))]
+    points, theta = points_in(net, 6), theta_of(net)
+    found, exact = (
+        engine.partials(around, theta, points, wanted)
+        for engine in (Taylor(("u", "v"), (0, 1)), Reverse(("u", "v"), (0, 1)))
+    )
+    assert all(close(found[p], exact[p]) for p in wanted)
+
+
+def test_points_are_cut_where_the_threads_divide_them_and_joined_in_their_order() -> None:
+    channels = torch.arange(48.0).reshape(2, 3, 8)
+    apart = cut(channels, 4)
+    assert apart.shape == (2, 4, 3, 2) and apart.movedim(-3, 0).is_contiguous()
+    assert torch.equal(joined(apart), channels)
+    assert pieces_of(torch.zeros(3, 8 * torch.get_num_threads())) == torch.get_num_threads()
+    assert pieces_of(torch.zeros(3, 8 * torch.get_num_threads() + 1)) in (1, 8 * torch.get_num_threads() + 1)

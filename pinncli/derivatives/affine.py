@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pinncli.derivatives.chain import ChainJet, evaluated
 from pinncli.derivatives.compiled import affine_backward, affine_forward
-from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex, unit
-from pinncli.language.partials import MultiIndex
+from pinncli.derivatives.slopes import factors, to_slopes
 from pinncli.smoothstep import SMOOTHSTEPS
 
 
@@ -70,15 +70,15 @@ class AffineJet:
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         rule = RULES.get(func)
-        if rule is not None and Jet not in types:
+        if rule is not None and all(t is AffineJet for t in types if t in (Jet, ChainJet, AffineJet)):
             return rule(*args, **(kwargs or {}))
         return func(*(_dense(a) for a in args), **(kwargs or {}))
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, AffineJet):
             return self._like(self.value + other.value, self.slopes + other.slopes)
-        if isinstance(other, Jet):
-            return self.dense() + other
+        if isinstance(other, Jet | ChainJet):
+            return self.dense() + evaluated(other)
         return self._like(self.value + _per_feature(other), self.slopes)
 
     __radd__ = __add__
@@ -93,7 +93,7 @@ class AffineJet:
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, AffineJet | Jet):
+        if isinstance(other, AffineJet | Jet | ChainJet):
             return self.dense() * _dense(other)
         factor = _per_feature(other)
         return self._like(self.value * factor, self.slopes * factor)
@@ -109,7 +109,7 @@ class AffineJet:
 
 
 def _dense(value: Any) -> Any:
-    if isinstance(value, AffineJet):
+    if isinstance(value, AffineJet | ChainJet):
         return value.dense()
     return [_dense(v) for v in value] if isinstance(value, list | tuple) else value
 
@@ -129,113 +129,46 @@ def _linear(jet: AffineJet, weight: Tensor, bias: Tensor | None = None) -> Affin
     return jet._like(value, weight @ jet.slopes)
 
 
-def _elementwise(name: str) -> Callable[..., Jet]:
-    def rule(jet: AffineJet, **options: Any) -> Jet:
+def _elementwise(name: str) -> Callable[..., Jet | ChainJet]:
+    def rule(jet: AffineJet, **options: Any) -> Jet | ChainJet:
         if any(value not in (False, "none") for value in options.values()):
             raise ValueError(f"{name} of a jet takes no options, not {options}")
-        channels = _ComposeAffine.apply(  # type: ignore[no-untyped-call]
-            jet.value, jet.slopes, name, jet.index, jet.compiled
-        )
-        return Jet(channels, jet.index, compiled=jet.compiled)
+        if not jet.compiled:
+            return ChainJet(jet.value, jet.slopes, jet.index, (), name)
+        channels = _ComposeAffine.apply(jet.value, jet.slopes, name, jet.index)  # type: ignore[no-untyped-call]
+        return Jet(channels, jet.index, compiled=True)
 
     return rule
 
 
 class _ComposeAffine(torch.autograd.Function):
-    """Value (w, n) and slopes (w, d) of h -> channels (S, w, n) of f(h); backward is its transpose."""
+    """Value (w, n) and slopes (w, d) of h -> channels (S, w, n) of f(h), by compiled kernels."""
 
     @staticmethod
-    def forward(
-        ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex, compiled: bool
-    ) -> Tensor:
-        ctx.name, ctx.index, ctx.compiled = name, index, compiled
-        if compiled:
-            orders, factors = _stacked(slopes, index)
-            channels: Tensor = affine_forward(name, index, orders)(
-                value.detach().contiguous(), factors.detach()
-            )
-            ctx.save_for_backward(value, slopes, channels[0])
-            return channels
-        f = ELEMENTWISE[name](value, index.order)
-        out = value.new_empty((index.size, *value.shape))
-        out[0] = f[0]
-        for k, (order, factor) in enumerate(_factors(slopes, index)):
-            if k:
-                torch.mul(f[order], factor.unsqueeze(1), out=out[k])
-        ctx.save_for_backward(value, slopes, f[0])
-        return out
+    def forward(ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex) -> Tensor:
+        ctx.name, ctx.index = name, index
+        orders, factor = _stacked(slopes, index)
+        channels: Tensor = affine_forward(name, index, orders)(value.detach().contiguous(), factor.detach())
+        ctx.save_for_backward(value, slopes, channels[0])
+        return channels
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         value, slopes, first = ctx.saved_tensors
         index: JetIndex = ctx.index
-        if ctx.compiled:
-            orders, factors = _stacked(slopes, index)
-            kernel = affine_backward(ctx.name, index, orders)
-            to_value, to_factors = kernel(
-                grad.contiguous(), value.detach().contiguous(), first.detach(), factors.detach()
-            )
-            return to_value, _to_slopes(to_factors, slopes, index), None, None, None
-        order = index.order + 1
-        f = (
-            FROM_VALUE[ctx.name](first, order)
-            if ctx.name in FROM_VALUE
-            else ELEMENTWISE[ctx.name](value, order)
+        orders, factor = _stacked(slopes, index)
+        kernel = affine_backward(ctx.name, index, orders)
+        to_value, to_factors = kernel(
+            grad.contiguous(), value.detach().contiguous(), first.detach(), factor.detach()
         )
-        to_value = grad[0] * f[1]
-        to_slopes = torch.zeros_like(slopes)
-        for k, (order, factor) in enumerate(_factors(slopes, index)):
-            if k:
-                to_value.addcmul_(grad[k], f[order + 1] * factor.unsqueeze(1))
-                along = torch.linalg.vecdot(grad[k], f[order])
-                for axis, slope in _factor_derivatives(slopes, index, k):
-                    to_slopes[:, axis].addcmul_(along, slope)
-        return to_value, to_slopes, None, None, None
+        return to_value, to_slopes(to_factors.unbind(), slopes, index), None, None
 
 
 def _stacked(slopes: Tensor, index: JetIndex) -> tuple[tuple[int, ...], Tensor]:
     """Per channel, the order of f's derivative, and the factors (S, w) together."""
-    found = _factors(slopes, index)
+    found = factors(slopes, index)
     return tuple(order for order, _ in found), torch.stack([factor for _, factor in found])
-
-
-def _to_slopes(to_factors: Tensor, slopes: Tensor, index: JetIndex) -> Tensor:
-    """Cotangents (w, d) of the slopes from those (S, w) of the factors."""
-    result = torch.zeros_like(slopes)
-    for k in range(1, index.size):
-        for axis, slope in _factor_derivatives(slopes, index, k):
-            result[:, axis].addcmul_(to_factors[k], slope)
-    return result
-
-
-def _factors(slopes: Tensor, index: JetIndex) -> list[tuple[int, Tensor]]:
-    """Per channel, the order of f's derivative and its factor (w,)."""
-    factors = [(sum(alpha), _monomial(slopes, alpha)) for alpha in index.indices]
-    if index.lap is not None:
-        factors.append((2, slopes[:, list(index.lap_axes)].square().sum(1)))
-    return factors
-
-
-def _factor_derivatives(slopes: Tensor, index: JetIndex, k: int) -> list[tuple[int, Tensor]]:
-    """The derivatives (w,) of channel k's factor by the slopes that it holds, with their axes."""
-    if k == index.lap:
-        return [(axis, 2.0 * slopes[:, axis]) for axis in index.lap_axes]
-    alpha = index.indices[k]
-    return [
-        (axis, order * _monomial(slopes, tuple(m - (j == axis) for j, m in enumerate(alpha))))
-        for axis, order in enumerate(alpha)
-        if order
-    ]
-
-
-def _monomial(slopes: Tensor, alpha: MultiIndex) -> Tensor:
-    """prod_i s_i^alpha_i (w,)."""
-    result = slopes.new_ones(len(slopes))
-    for axis, order in enumerate(alpha):
-        if order:
-            result = result * slopes[:, axis] ** order
-    return result
 
 
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {

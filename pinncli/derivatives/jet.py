@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pinncli.derivatives.compiled import compose_backward, compose_forward
-from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE
-from pinncli.derivatives.jet_index import JetIndex, Monomial, unit
+from pinncli.derivatives.composition import compose, compose_plain, product_transposed
+from pinncli.derivatives.jet_index import JetIndex, unit
 from pinncli.smoothstep import SMOOTHSTEPS
 
 
@@ -210,7 +210,7 @@ def _elementwise(name: str) -> Callable[..., Jet]:
         if jet.fused:
             channels = _Compose.apply(jet.channels, name, jet.index, jet.compiled)  # type: ignore[no-untyped-call]
             return jet._like(channels)
-        return jet._like(_compose_plain(jet.channels, name, jet.index))
+        return jet._like(compose_plain(jet.channels, name, jet.index))
 
     return rule
 
@@ -258,19 +258,13 @@ class _Product(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, y = ctx.saved_tensors
-        to_x = grad * y[0] if ctx.needs_input_grad[0] else None
-        to_y = grad * x[0] if ctx.needs_input_grad[1] else None
-        for alpha, terms in enumerate(ctx.index.leibniz):
-            for c, i, j in terms:
-                if to_x is not None and j:
-                    to_x[i].addcmul_(grad[alpha], y[j], value=c)
-                if to_y is not None and i:
-                    to_y[j].addcmul_(grad[alpha], x[i], value=c)
+        to_x = product_transposed(grad, y, ctx.index) if ctx.needs_input_grad[0] else None
+        to_y = product_transposed(grad, x, ctx.index) if ctx.needs_input_grad[1] else None
         return to_x, to_y, None
 
 
 class _Compose(torch.autograd.Function):
-    """channels of h (S, w, n) -> channels of f(h), by `JetIndex.composition`; backward is its transpose."""
+    """channels of h (S, w, n) -> channels of f(h); backward by the jet of f'(h)."""
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, name: str, index: JetIndex, compiled: bool) -> Tensor:
@@ -279,88 +273,19 @@ class _Compose(torch.autograd.Function):
             out: Tensor = compose_forward(name, index)(h.detach().contiguous())
             ctx.save_for_backward(h, out)
             return out
-        f = ELEMENTWISE[name](h[0], index.order)
-        out = torch.empty_like(h)
-        out[0] = f[0]
-        if index.size > 1:
-            torch.mul(h[1:], f[1], out=out[1:])
-        for alpha, rule in enumerate(index.composition):
-            for k, monomials in rule:
-                out[alpha].addcmul_(_sum(monomials, h), f[k])
-        ctx.save_for_backward(h, out)
+        out, slope = compose(h, name, index, ctx.needs_input_grad[0])
+        ctx.save_for_backward(slope)
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        h, out = ctx.saved_tensors
-        index: JetIndex = ctx.index
         if ctx.compiled:
-            kernel = compose_backward(ctx.name, index)
+            h, out = ctx.saved_tensors
+            kernel = compose_backward(ctx.name, ctx.index)
             return kernel(grad.contiguous(), h.detach().contiguous(), out[0].detach()), None, None, None
-        order = index.order + 1
-        f = (
-            FROM_VALUE[ctx.name](out[0], order)
-            if ctx.name in FROM_VALUE
-            else ELEMENTWISE[ctx.name](h[0], order)
-        )
-        result = grad * f[1]
-        if index.size > 1:
-            inner = grad[1] * h[1]
-            for k in range(2, index.size):
-                inner.addcmul_(grad[k], h[k])
-            result[0].addcmul_(inner, f[2])
-        for alpha, rule in enumerate(index.composition):
-            for k, monomials in rule:
-                result[0].addcmul_(grad[alpha] * f[k + 1], _sum(monomials, h))
-                weighted = grad[alpha] * f[k]
-                for monomial in monomials:
-                    for channel, power in monomial.factors:
-                        result[channel].addcmul_(
-                            weighted, _rest(monomial, channel, h), value=monomial.coefficient * power
-                        )
-        return result, None, None, None
-
-
-def _sum(monomials: Sequence[Monomial], h: Tensor) -> Tensor:
-    total: Tensor | None = None
-    for monomial in monomials:
-        *head, last = [h[channel] for channel, power in monomial.factors for _ in range(power)]
-        term = head[0]
-        for factor in head[1:]:
-            term = term * factor
-        if total is None:
-            total = term * last
-            if monomial.coefficient != 1.0:
-                total *= monomial.coefficient
-        else:
-            total = total.addcmul_(term, last, value=monomial.coefficient)
-    assert total is not None  # noqa: S101  (a rule has at least one monomial)
-    return total
-
-
-def _rest(monomial: Monomial, channel: int, h: Tensor) -> Tensor:
-    """The monomial without its coefficient and without one factor of `channel`."""
-    factors = [h[c] for c, power in monomial.factors for _ in range(power - (c == channel))]
-    term = factors[0]
-    for factor in factors[1:]:
-        term = term * factor
-    return term
-
-
-def _compose_plain(h: Tensor, name: str, index: JetIndex) -> Tensor:
-    f = ELEMENTWISE[name](h[0], index.order)
-    rows = [f[0]]
-    for alpha, rule in enumerate(index.composition[1:], start=1):
-        row = f[1] * h[alpha]
-        for k, monomials in rule:
-            for monomial in monomials:
-                term = f[k] * monomial.coefficient
-                for channel, power in monomial.factors:
-                    term = term * h[channel] ** power
-                row = row + term
-        rows.append(row)
-    return torch.stack(rows)
+        (slope,) = ctx.saved_tensors
+        return product_transposed(grad, slope, ctx.index), None, None, None
 
 
 RULES: dict[Callable[..., Any], Callable[..., Jet]] = {

@@ -30,6 +30,10 @@ class Monomial:
     factors: tuple[tuple[int, int], ...]  # (channel, power), channels increasing
 
 
+Term = tuple[float, int, int]
+"""A coefficient and the channels of two factors."""
+
+
 @dataclass(frozen=True)
 class JetIndex:
     """The channels of a jet: `indices` (closed, value first), then maybe one Laplacian over `lap_axes`."""
@@ -81,17 +85,13 @@ class JetIndex:
         return tuple(rules)
 
     @cached_property
-    def leibniz(self) -> tuple[tuple[tuple[float, int, int], ...], ...]:
+    def leibniz(self) -> tuple[tuple[Term, ...], ...]:
         """Per channel, the terms (coefficient, channel of a, channel of b) of the product a b."""
-        rules: list[tuple[tuple[float, int, int], ...]] = []
+        rules: list[tuple[Term, ...]] = []
         for alpha in self.indices:
             rules.append(
                 tuple(
-                    (
-                        float(prod(comb(n, k) for n, k in zip(alpha, beta, strict=True))),
-                        self.position[beta],
-                        self.position[tuple(n - k for n, k in zip(alpha, beta, strict=True))],
-                    )
+                    (_binomial(alpha, beta), self.position[beta], self.position[_minus(alpha, beta)])
                     for beta in product(*(range(n + 1) for n in alpha))
                 )
             )
@@ -100,10 +100,58 @@ class JetIndex:
             rules.append(((1.0, 0, self.lap), (1.0, self.lap, 0), *((2.0, k, k) for k in ones)))
         return tuple(rules)
 
+    @cached_property
+    def square(self) -> tuple[tuple[Term, ...], ...]:
+        """Per channel, the terms of the square of a jet that do not contain its value, with i <= j."""
+        rules = []
+        for terms in self.leibniz:
+            together: dict[tuple[int, int], float] = {}
+            for c, i, j in terms:
+                if i and j:
+                    pair = (min(i, j), max(i, j))
+                    together[pair] = together.get(pair, 0.0) + c
+            rules.append(tuple((c, i, j) for (i, j), c in together.items()))
+        return tuple(rules)
+
+    @cached_property
+    def recurrence(self) -> tuple[tuple[Term, ...], ...]:
+        """Per channel alpha, the terms (coefficient, channel of p, of h) of f(h)_alpha beside p h_alpha.
+
+        f(h)_{beta+e_i} = (p h_i)_beta, by the axis i that makes the fewest terms.
+        """
+        rules: list[tuple[Term, ...]] = [()]
+        for alpha in self.indices[1:]:
+            rests = [_minus(alpha, unit(self.dimension, i)) for i, k in enumerate(alpha) if k]
+            beta = min(rests, key=lambda rest: prod(k + 1 for k in rest))
+            rules.append(
+                tuple(
+                    (_binomial(beta, gamma), self.position[gamma], self.position[_minus(alpha, gamma)])
+                    for gamma in product(*(range(k + 1) for k in beta))
+                    if any(gamma)
+                )
+            )
+        if self.lap is not None:
+            ones = [self.position[unit(self.dimension, i)] for i in self.lap_axes]
+            rules.append(tuple((1.0, k, k) for k in ones))
+        return tuple(rules)
+
+    @cached_property
+    def inner(self) -> frozenset[int]:
+        """The channels of p that `recurrence` needs."""
+        return frozenset(i for terms in self.recurrence for _, i, _ in terms)
+
 
 def unit(dimension: int, axis: int) -> MultiIndex:
     """The multi-index of one first derivative."""
     return tuple(int(i == axis) for i in range(dimension))
+
+
+def _minus(alpha: MultiIndex, beta: MultiIndex) -> MultiIndex:
+    return tuple(n - k for n, k in zip(alpha, beta, strict=True))
+
+
+def _binomial(alpha: MultiIndex, beta: MultiIndex) -> float:
+    return float(prod(comb(n, k) for n, k in zip(alpha, beta, strict=True)))
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pinncli.derivatives.affine import AffineJet
 from pinncli.derivatives.base import NetworkFunction
+from pinncli.derivatives.chain import ChainJet
 from pinncli.derivatives.jet import Jet, LinearRecord, Record, Tape
 from pinncli.derivatives.jet_index import jet_index
 from pinncli.language.partials import Partial
@@ -66,11 +67,13 @@ class Taylor:
         index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
         if self.fused and tape is None:
             jet = network(theta, AffineJet.coordinates(points, index, compiled=self.compiled))
-            jet = jet.dense() if isinstance(jet, AffineJet) else jet
+            jet = jet.dense() if isinstance(jet, AffineJet | ChainJet) else jet
         else:  # every channel of every layer, for the tape or to be differentiated again
             start = Jet.coordinates(points, index, fused=self.fused, tape=tape, compiled=self.compiled)
             jet = network(theta, start)
-        return {p: jet.channels[index.channel(p), self.components.index(p.component)] for p in wanted}
+        rows = jet.channels.flatten(0, 1).unbind()  # one node for all of them, not two for each
+        m = len(self.components)
+        return {p: rows[index.channel(p) * m + self.components.index(p.component)] for p in wanted}
 
 
 def jacobian_columns(tape: Sequence[Record], cotangents: Sequence[Tensor], out: Tensor) -> None:
