@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-MOST = 9
+MOST = 7
 """Largest k."""
 
 
@@ -44,6 +44,7 @@ def _smoothstep(smoothness: int) -> Callable[[Any], Any]:
             return handle_torch_function(step, (q,), q)
         return derivatives(smoothness, q, 0)[0]
 
+    step.__name__ = f"smoothstep{smoothness}"
     return step
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
@@ -24,8 +25,17 @@ from pinncli.derivatives.taylor import jacobian_columns
 from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
 from pinncli.networks import MLP, Features
 from pinncli.networks.dense import ACTIVATIONS
+from pinncli.smoothstep import SMOOTHSTEPS
 
 X, Y = sympy.symbols("x y")
+
+
+def smoothstep(k: int, h: sympy.Expr) -> sympy.Expr:
+    """The integral from 0 to h of (q (1 - q))^k, over that to 1."""
+    q = sympy.Symbol("q")
+    whole = sympy.integrate(sympy.expand((q * (1 - q)) ** k), q)
+    return (whole / whole.subs(q, 1)).subs(q, h)
+
 
 SYMBOLIC: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
     "tanh": sympy.tanh,
@@ -35,6 +45,7 @@ SYMBOLIC: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
     "reciprocal": lambda h: 1 / h,
     "gelu": lambda h: h * (1 + sympy.erf(h / sympy.sqrt(2))) / 2,
     "silu": lambda h: h * (1 + sympy.tanh(h / 2)) / 2,
+    **{f"smoothstep{k}": functools.partial(smoothstep, k) for k in SMOOTHSTEPS},
 }
 ACTIVATION_FORMULAS = {"tanh": "tanh", "sine": "sin", "gelu": "gelu", "silu": "silu"}
 

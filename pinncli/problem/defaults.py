@@ -48,7 +48,7 @@ FEATURES: Mapping[int, tuple[int, int]] = {1: (100, 400), 2: (400, 1600), 3: (60
 POINTS_PER_FEATURE, SIDE_POINTS_PER_FEATURE = 3.0, 0.25
 LEAST_INTERIOR, LEAST_BOUNDARY = 200, 50
 """Points for frozen features: their residual is interpolated and not solved where points are few."""
-LEAST_SMOOTHNESS = 5
+LEAST_SMOOTHNESS, MOST_SMOOTHNESS = 5, 7
 """Continuous derivatives of the windows of local features."""
 BOUNDARY: Mapping[int, int] = {1: 1, 2: 200, 3: 500}
 """Points per side."""
@@ -393,7 +393,7 @@ def _local(settings: LocalSettings, formulation: Formulation, periodic: tuple[st
         activation=settings.activation,
         periodic=periodic,
         harmonics=settings.harmonics,
-        smoothness=max(LEAST_SMOOTHNESS, highest_order(formulation) + 1),
+        smoothness=min(MOST_SMOOTHNESS, max(LEAST_SMOOTHNESS, highest_order(formulation) + 1)),
     )
 
 
