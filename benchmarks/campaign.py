@@ -52,9 +52,12 @@ class Task:
 
 
 def shipped(only: Sequence[str] | None) -> list[Entry]:
-    """The problems of the library as `pinncli list` has them; raises SystemExit for names that it lacks."""
-    folder = shipped_folder().resolve()
-    entries = [e for e in list_problems() if e.path.resolve().parent == folder and not e.error]
+    """The problems of the library as `pinncli list` has them; raises SystemExit for names that it lacks.
+
+    They are those of the installed program, or of this checkout where that is the working folder.
+    """
+    folders = {shipped_folder().resolve(), Path(__file__).resolve().parents[1] / "problems"}
+    entries = [e for e in list_problems() if e.path.resolve().parent in folders and not e.error]
     if strange := set(only or ()) - {entry.name for entry in entries}:
         raise SystemExit(f"no shipped problem: {', '.join(sorted(strange))}")
     return [entry for entry in entries if not only or entry.name in only]
