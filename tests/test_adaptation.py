@@ -402,5 +402,5 @@ def test_an_empty_list_of_tolerances_is_refused() -> None:
 
 
 def test_good_settings_are_not_refused() -> None:
-    settings = ["training.causal={}", "training.balance={}", "training.attention={}"]
+    settings = ['network={kind="mlp"}', "training.causal={}", "training.balance={}", "training.attention={}"]
     assert not check(load_problem("allen_cahn", settings)).errors

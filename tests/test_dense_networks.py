@@ -352,7 +352,7 @@ def test_products_with_the_jacobian_and_the_hessian(kind: str, fourier: bool, fa
 @pytest.mark.parametrize(("kind", "fourier", "factorised"), CASES)
 @pytest.mark.parametrize("problem", ["heat1d", "schrodinger", "kovasznay", "burgers_inverse"])
 def test_parameters_are_counted_exactly(problem: str, kind: str, fourier: bool, factorised: bool) -> None:
-    settings = [f'network.kind="{kind}"', *sets(kind, fourier, factorised)[3:], "sampling.interior=10"]
+    settings = [f'network={{kind="{kind}"}}', *sets(kind, fourier, factorised)[3:], "sampling.interior=10"]
     settings = [s.replace(", scales = { x = 1 }", "") for s in settings]
     for more in ([], ["network.width=5", "network.depth=1"]):
         formulation = formulate(load_problem(problem, [*settings, *more]))

@@ -21,7 +21,7 @@ from pinncli.problem.loading import load_problem, load_text
 from pinncli.residuals import Sample
 from pinncli.solution import Solution
 
-SMALL = ("network.width=5", "network.depth=2", "sampling.interior=60", "sampling.boundary=8")
+SMALL = ("network={width=5,depth=2}", "sampling.interior=60", "sampling.boundary=8")
 
 # --- errors ----------------------------------------------------------------------------------------
 

@@ -77,7 +77,11 @@ def case(
 ) -> Case:
     text = {"inverse": INVERSE, "tied": TIED}.get(name)
     sizes = [*SIZES, f'derivatives.engine="{engine}"', f"derivatives.block={block}"]
-    loaded = load_text("\n".join([*sizes, text]), name, name, Path()) if text else load_problem(name, sizes)
+    loaded = (
+        load_text("\n".join([*sizes, text]), name, name, Path())
+        if text
+        else load_problem(name, ['network={kind="mlp"}', *sizes])
+    )
     formulation = formulate(loaded)
     assembly = assemble(formulation, choose(formulation), 0, device or torch.device("cpu"), dtype)
     theta = assembly.initial_theta()

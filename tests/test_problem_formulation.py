@@ -201,8 +201,8 @@ def test_choices_have_reasons() -> None:
 
 
 def test_embedding_and_parameters_are_counted() -> None:
-    plain = choose(formulate(load_problem("kdv", ["network.periodic=off"])))
-    embedded = choose(formulate(load_problem("kdv", ["network.harmonics=3"])))
+    plain = choose(formulate(load_problem("kdv", ['network={periodic="off"}'])))
+    embedded = choose(formulate(load_problem("kdv", ["network={harmonics=3}"])))
     assert embedded.parameters - plain.parameters == 5 * plain.network.width
     inverse = choose(formulate(load_problem("burgers_inverse")))
     forward = choose(formulate(load_problem("burgers1d")))
