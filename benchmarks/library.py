@@ -33,6 +33,7 @@ BUDGETS: Mapping[str, int] = {
     "poisson5d": 110,
     "poisson10d": 110,
     "heat4d": 110,
+    "heat_ball5d": 110,
     "schrodinger": 290,
     "allen_cahn": 290,
     "kdv": 290,

@@ -22,6 +22,7 @@ BRIEF = {
     "helmholtz2d": (["sampling.interior=800", "sampling.boundary=60", "network.frequency=3"], 40, 3e-2),
     "poisson5d": (["network.width=12", "sampling.interior=800", "sampling.boundary=80"], 25, 1e-2),
     "heat4d": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 15, 1e-2),
+    "heat_ball5d": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 15, 1e-2),
     "heat_family": (["network.width=12", "sampling.interior=600", "sampling.boundary=80"], 25, 5e-2),
     "source_from_integral": (
         ["network.width=12", "sampling.interior=300", "sampling.boundary=20", "sampling.nodes=8"],

@@ -20,7 +20,7 @@ NAMES = {
     *("heat1d", "wave1d", "burgers1d", "poisson2d", "allen_cahn", "kdv", "schrodinger", "kovasznay"),
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
     *("poisson_inverse", "heat_inverse"),
-    *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "kuramoto_sivashinsky"),
+    *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "heat_ball5d", "kuramoto_sivashinsky"),
     *("poisson_holes", "poisson_lshape", "grad_shafranov"),
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
     *("heat_family", "volterra", "fokker_planck", "source_from_integral"),
