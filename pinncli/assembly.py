@@ -115,9 +115,10 @@ class Assembly:
         weights = self.network.initialise(generator)
         return torch.cat([weights, weights.new_zeros(len(self.parameters.names))]).to(self.device, self.dtype)
 
-    def objective(self, samples: Sequence[Sample]) -> Objective:
-        """The objective at `samples`, one per group."""
-        return self.objective_of(self.groups, samples)
+    def objective(self, samples: Sequence[Sample], draw: int | None = None) -> Objective:
+        """The objective at `samples`, one per group; in training, with the directions of their draw."""
+        engine = self.engine if draw is None else self._engine_of(draw)
+        return Objective.of(self.network, engine, self.groups, samples, self.parameters, self.block)
 
     def objective_of(self, groups: Sequence[Group], samples: Sequence[Sample]) -> Objective:
         """The objective of any groups, with this network and engine."""
@@ -150,6 +151,20 @@ class Assembly:
     def met_objective(self, count: int) -> Objective:
         """The objective of what is met by construction, at `count` fresh points a region."""
         return self.objective_of(self.met, [self._fresh(region, count, count) for region in self.met_regions])
+
+    def _engine_of(self, draw: int) -> Engine:
+        """With `directions`, an engine whose Laplacians are estimated from so many coordinates of space.
+
+        They are drawn without replacement (Shi et al. 2024, arXiv 2412.00088, section 4.1): each is as likely
+        as any other to be among the K of d, so that d/K times their sum is right on average.
+        """
+        count = self.formulation.problem.derivatives.directions
+        if count is None:
+            return self.engine
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, draw, "directions"))
+        axes = self.engine.lap_axes
+        chosen = sorted(torch.randperm(len(axes), generator=generator)[:count].tolist())
+        return self.engine.estimating(tuple(axes[k] for k in chosen))
 
     def values(self, theta: Tensor) -> dict[str, float]:
         """The unknown numbers by name."""

@@ -80,4 +80,5 @@ def compiled(route: Route, tree: Mapping[str, Any] | None = None) -> tuple[Route
 def _pays(route: Route) -> bool:
     """Whether compiling is a small part of the time allowed, and derivatives a large part of the rest."""
     trained = route.network is None
-    return trained and route.allowed is not None and route.allowed >= COMPILE_SECONDS
+    estimated = route.legs[0].formulation.problem.derivatives.directions is not None
+    return trained and not estimated and route.allowed is not None and route.allowed >= COMPILE_SECONDS

@@ -104,7 +104,7 @@ class LoopState:
 class Setup:
     """What the loop needs of its maker.
 
-    `objective` builds the objective at given points; `draw` gives the points of a draw number,
+    `objective` builds the objective at the points of a draw number; `draw` gives the points of a draw number,
     which may look at the current theta to put them where residuals are large, at the points until
     now, and at the factors that causality puts on residuals; `error` measures the solution where a
     reference is known; `parameters` reads the unknown numbers; `adaptation` has the rules of the
@@ -112,7 +112,7 @@ class Setup:
     """
 
     stages: Sequence[Stage]
-    objective: Callable[[Sequence[Sample]], Objective]
+    objective: Callable[[Sequence[Sample], int], Objective]
     draw: Callable[[int, Tensor | None, tuple[Sample, ...], Gate | None], tuple[Sample, ...]]
     error: Callable[[Tensor], float | None]
     parameters: Callable[[Tensor], dict[str, float]]
@@ -123,7 +123,7 @@ class Setup:
 
     def weighted(self, state: LoopState) -> Objective:
         """The objective at the points and with the weights of `state`."""
-        objective = self.objective(state.points)
+        objective = self.objective(state.points, state.draw)
         if self.adaptation is None or state.weights is None:
             return objective
         return self.adaptation.apply(objective, state.weights)
@@ -136,7 +136,7 @@ def start(setup: Setup, theta: Tensor, after: LoopState | None = None) -> LoopSt
         state = replace(state, step=after.step, elapsed=after.elapsed)
     if setup.adaptation is None:
         return state
-    return replace(state, weights=setup.adaptation.start(setup.objective(state.points), theta))
+    return replace(state, weights=setup.adaptation.start(setup.objective(state.points, state.draw), theta))
 
 
 def train(

@@ -14,6 +14,11 @@ NetworkFunction = Callable[[Tensor, Any], Any]
 """theta (p,) and points (n, d), a tensor or a jet, to components (n, m) of the same type."""
 
 
+def scaled(partials: dict[Partial, Tensor], factor: float) -> dict[Partial, Tensor]:
+    """With the Laplacians times `factor`."""
+    return partials if factor == 1.0 else {p: v * factor if p.laplacian else v for p, v in partials.items()}
+
+
 class Engine(Protocol):
     """Computes partial derivatives of a network's components with respect to the coordinates."""
 
@@ -36,4 +41,13 @@ class Engine(Protocol):
 
     def twice_differentiable(self) -> Engine:
         """An engine with the same results that may be differentiated in theta more than once."""
+        ...
+
+    @property
+    def lap_axes(self) -> tuple[int, ...]:
+        """The coordinates that a Laplacian sums over."""
+        ...
+
+    def estimating(self, axes: tuple[int, ...]) -> Engine:
+        """An engine whose Laplacians are sums over `axes` alone, times the number of all over that of these."""
         ...

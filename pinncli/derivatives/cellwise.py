@@ -68,6 +68,15 @@ class Cellwise:
         """With an inner engine that is."""
         return replace(self, inner=self.inner.twice_differentiable())
 
+    @property
+    def lap_axes(self) -> tuple[int, ...]:
+        """Those of the inner engine."""
+        return self.inner.lap_axes
+
+    def estimating(self, axes: tuple[int, ...]) -> Cellwise:
+        """With an inner engine that does."""
+        return replace(self, inner=self.inner.estimating(axes))
+
     def partials(
         self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
     ) -> dict[Partial, Tensor]:

@@ -6,12 +6,12 @@ General and slow; the reference that every other engine must agree with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from pinncli.derivatives.base import NetworkFunction
+from pinncli.derivatives.base import NetworkFunction, scaled
 from pinncli.derivatives.jet import Record
 from pinncli.derivatives.jet_index import unit
 from pinncli.language.partials import MultiIndex, Partial
@@ -23,6 +23,7 @@ class Reverse:
 
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
+    lap_factor: float = 1.0
 
     @property
     def records(self) -> bool:
@@ -39,6 +40,10 @@ class Reverse:
         """Nested differentiation always is."""
         return self
 
+    def estimating(self, axes: tuple[int, ...]) -> Reverse:
+        """Laplacians from the second derivatives along `axes` alone."""
+        return replace(self, lap_axes=axes, lap_factor=self.lap_factor * len(self.lap_axes) / len(axes))
+
     def partials(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
     ) -> dict[Partial, Tensor]:
@@ -48,7 +53,7 @@ class Reverse:
             x = points.detach().requires_grad_()
             outputs = network(theta, x)
             known = {(c, (0,) * x.shape[1]): outputs[:, k] for k, c in enumerate(self.components)}
-            result = {p: self._partial(p, x, known) for p in wanted}
+            result = scaled({p: self._partial(p, x, known) for p in wanted}, self.lap_factor)
         return result if keep else {p: value.detach() for p, value in result.items()}
 
     def _partial(self, partial: Partial, x: Tensor, known: dict[tuple[str, MultiIndex], Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pinncli.derivatives.affine import AffineJet
-from pinncli.derivatives.base import NetworkFunction
+from pinncli.derivatives.base import NetworkFunction, scaled
 from pinncli.derivatives.chain import ChainJet
 from pinncli.derivatives.jet import Jet, LinearRecord, Record, Tape
 from pinncli.derivatives.jet_index import jet_index
@@ -25,11 +25,14 @@ from pinncli.language.partials import Partial
 class Taylor:
     """Jets over the smallest downward-closed set of multi-indices.
 
-    `components` are the network's outputs in order; `lap_axes` what a Laplacian sums over.
+    `components` are the network's outputs in order; `lap_axes` what a Laplacian sums over, times
+    `lap_factor`: with some of the axes, drawn at random, and the number of all over theirs it is an
+    unbiased estimate.
     """
 
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
+    lap_factor: float = 1.0
     fused: bool = True
     compiled: bool = False
     """Whether activations run as compiled kernels (`pinncli.derivatives.compiled`)."""
@@ -42,6 +45,10 @@ class Taylor:
     def twice_differentiable(self) -> Taylor:
         """The same jets by plain operations."""
         return replace(self, fused=False)
+
+    def estimating(self, axes: tuple[int, ...]) -> Taylor:
+        """Laplacians from the second derivatives along `axes` alone."""
+        return replace(self, lap_axes=axes, lap_factor=self.lap_factor * len(self.lap_axes) / len(axes))
 
     def partials(
         self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
@@ -73,7 +80,8 @@ class Taylor:
             jet = network(theta, start)
         rows = jet.channels.flatten(0, 1).unbind()  # one node for all of them, not two for each
         m = len(self.components)
-        return {p: rows[index.channel(p) * m + self.components.index(p.component)] for p in wanted}
+        found = {p: rows[index.channel(p) * m + self.components.index(p.component)] for p in wanted}
+        return scaled(found, self.lap_factor)
 
 
 def jacobian_columns(tape: Sequence[Record], cotangents: Sequence[Tensor], out: Tensor) -> None:

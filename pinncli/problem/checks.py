@@ -16,6 +16,7 @@ from pinncli.problem.corners import check_corners
 from pinncli.problem.counting import check_levels, count_conditions
 from pinncli.problem.curriculum import check_curriculum
 from pinncli.problem.defaults import Choices, choose
+from pinncli.problem.directions import check_directions
 from pinncli.problem.domains import domain_of
 from pinncli.problem.exactness import check_exact
 from pinncli.problem.formulation import formulate
@@ -79,6 +80,7 @@ def check(loaded: Loaded, allow_large: bool = False) -> Report:
         *_check_features(formulation, source),
         *_check_dense(formulation, source),
         *check_adaptivity(formulation, source),
+        *check_directions(formulation, choices, source),
         *check_windows(formulation, source),
         *check_curriculum(formulation, loaded),
     ]

@@ -118,14 +118,18 @@ def _point_set(group: PointGroup, formulation: Formulation) -> PointSet:
 
 
 def _site(site: Site, partials: set[Partial], formulation: Formulation) -> SitePlan:
-    """Channels are the downward closure of the orders; a Laplacian needs the first derivatives too."""
+    """Channels are the downward closure of the orders; a Laplacian needs the first derivatives too.
+
+    With `directions`, those of so many coordinates, whichever they are.
+    """
     coordinates, space = formulation.scope.coordinates, formulation.scope.space
     indices = [partial.orders for partial in partials]
     laplacian = any(partial.laplacian for partial in partials)
+    summed = space[: formulation.problem.derivatives.directions]
     if laplacian:
-        indices += [tuple(int(c == name) for c in coordinates) for name in space]
+        indices += [tuple(int(c == name) for c in coordinates) for name in summed]
     channels = downward_closure(indices)
-    seconds = [tuple(2 * (c == name) for c in coordinates) for name in space]
+    seconds = [tuple(2 * (c == name) for c in coordinates) for name in summed]
     carried = laplacian and not all(second in channels for second in seconds)
     moved = tuple(
         f"{name} = …" if value is None else f"{name} = {value:g}" for name, value in fixed(site).items()

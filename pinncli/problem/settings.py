@@ -167,6 +167,8 @@ class DerivativeSettings(Settings):
     """Points per block; chosen from the cache size when left out."""
     compiled: Literal["auto", "on", "off"] = "off"
     """Compile the activations of the taylor engine at the start of a run: needs a C++ compiler."""
+    directions: int | None = Field(default=None, ge=1)
+    """Coordinates of space, drawn anew with the points, that a Laplacian is estimated from in training."""
 
 
 class AdamSettings(Settings):
