@@ -40,7 +40,7 @@ from pinncli.weighting import natural_scale
 CANDIDATES = 4
 """Points proposed for each point that residual-based redrawing keeps."""
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 16 << 20
 """Working set of one layer of a block on a CPU: channels x width x points in float64."""
 
 JACOBIAN_BYTES = 1 << 26

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
 
 import torch
 from torch import Tensor
@@ -128,9 +129,9 @@ class Objective:
         gradient = torch.zeros_like(theta)
         value = theta.new_zeros(())
         for rows in self._scaled(leaf):
-            half = torch.stack([row.dot(row) for row in rows]).sum() * 0.5
-            gradient += _gradient(half, leaf)
-            value += half.detach()
+            square = reduce(add, [row.dot(row) for row in rows])
+            gradient.add_(_gradient(square, leaf), alpha=0.5)
+            value.add_(square.detach(), alpha=0.5)
         return float(value), gradient
 
     def residual(self, theta: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from pinncli.language.partials import Partial
 from pinncli.networks import NETWORKS, Ansatz, Features, LocalFeatures
 from pinncli.objective import Objective
 from pinncli.optimisers import OPTIMISERS
-from pinncli.optimisers.chain import ChainModel
 from pinncli.optimisers.least_squares import Model
+from pinncli.optimisers.patch_elimination import ChainModel
 from pinncli.problem.checks import check
 from pinncli.problem.defaults import choose
 from pinncli.problem.formulation import formulate

@@ -147,8 +147,8 @@ class _ComposeAffine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex) -> Tensor:
         ctx.name, ctx.index = name, index
-        orders, factor = _stacked(slopes, index)
-        channels: Tensor = affine_forward(name, index, orders)(value.detach().contiguous(), factor.detach())
+        kernel = affine_forward(name, index, index.orders)
+        channels: Tensor = kernel(value.detach().contiguous(), factors(slopes, index).detach())
         ctx.save_for_backward(value, slopes, channels[0])
         return channels
 
@@ -157,18 +157,14 @@ class _ComposeAffine(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         value, slopes, first = ctx.saved_tensors
         index: JetIndex = ctx.index
-        orders, factor = _stacked(slopes, index)
-        kernel = affine_backward(ctx.name, index, orders)
+        kernel = affine_backward(ctx.name, index, index.orders)
         to_value, to_factors = kernel(
-            grad.contiguous(), value.detach().contiguous(), first.detach(), factor.detach()
+            grad.contiguous(),
+            value.detach().contiguous(),
+            first.detach(),
+            factors(slopes, index).detach(),
         )
         return to_value, to_slopes(to_factors.unbind(), slopes, index), None, None
-
-
-def _stacked(slopes: Tensor, index: JetIndex) -> tuple[tuple[int, ...], Tensor]:
-    """Per channel, the order of f's derivative, and the factors (S, w) together."""
-    found = factors(slopes, index)
-    return tuple(order for order, _ in found), torch.stack([factor for _, factor in found])
 
 
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {

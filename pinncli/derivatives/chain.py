@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pinncli.derivatives.composition import compose, product_transposed
-from pinncli.derivatives.elementwise import ELEMENTWISE
+from pinncli.derivatives.composition import SLOPES, compose, product_transposed
+from pinncli.derivatives.elementwise import derivatives
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex
 from pinncli.derivatives.slopes import factors, to_slopes
@@ -144,23 +144,21 @@ def joined(channels: Tensor) -> Tensor:
     return channels.movedim(-3, -2).flatten(-2)
 
 
-def _matrices(channels: Tensor) -> Tensor:
-    """(S, pieces, w, k) -> (pieces S, w, k), without copying what lies in memory as `cut` has it."""
-    return channels.transpose(0, 1).flatten(0, 1)
-
-
 def _linear(weight: Tensor, channels: Tensor) -> Tensor:
-    """(o, i) times every channel (S, pieces, i, k) -> (S, pieces, o, k)."""
-    flat = _matrices(channels)
+    """(o, i) times every channel (pieces, S, i, k) -> (pieces, S, o, k)."""
+    if weight.shape[1] == 1:
+        return weight * channels
+    flat = channels.flatten(0, 1)
     out = torch.bmm(weight.expand(len(flat), *weight.shape), flat)
-    return out.view(channels.shape[1], channels.shape[0], *out.shape[1:]).transpose(0, 1)
+    return out.view(*channels.shape[:2], *out.shape[1:])
 
 
 class _Chain(torch.autograd.Function):
     """Value (w, n), slopes (w, d), weights and biases -> channels (S, m, n).
 
     `names` are the activations, each but the last before a linear layer, the last None where a linear
-    layer ends the chain.
+    layer ends the chain. Within, channels are (pieces, S, w, k), contiguous. What is kept are the inputs of
+    linear layers, and slopes only where they do not follow from those.
     """
 
     @staticmethod
@@ -174,70 +172,99 @@ class _Chain(torch.autograd.Function):
     ) -> Tensor:
         needed = any(ctx.needs_input_grad)
         assert names[0] is not None  # noqa: S101  (a chain begins with an activation)
-        f, channels = _begin(cut(value, pieces_of(value)), slopes, names[0], index, needed)
-        inputs, factors_of = [], []
+        f = derivatives(names[0], cut(value, pieces_of(value)), index.order + needed)
+        constants = factors(slopes, index).unsqueeze(1)
+        scaled = constants if not parts or parts[0] is None else constants * parts[0]
+        channels = None if parts else _spread(f, constants, index)
+        inputs, kept = [], []
         for weight, bias, name in zip(parts[::2], parts[1::2], names[1:], strict=True):
             assert weight is not None  # noqa: S101
             inputs.append(channels)
-            channels = _linear(weight, channels)
+            channels = _first(scaled, f, index) if channels is None else _linear(weight, channels)
             if bias is not None:
-                channels[0] += bias.unsqueeze(1)
+                channels[:, 0] += bias.unsqueeze(1)
             if name is not None:
-                channels, slope = compose(channels, name, index, needed)
-                factors_of.append(slope)
+                keep = needed and name not in SLOPES
+                rows, slope = compose(channels.transpose(0, 1), name, index, keep)
+                channels = rows.transpose(0, 1)
+                kept.append(slope if keep else None)
+        assert channels is not None  # noqa: S101  (a function or a layer has made it)
         if needed:
             ctx.save_for_backward(slopes, *parts)
-            ctx.kept, ctx.index, ctx.names = (f, inputs, factors_of), index, names
-        return joined(channels).contiguous()
+            ctx.index, ctx.names, ctx.first = index, names, (f, constants, scaled)
+            ctx.inputs, ctx.kept = [*inputs, channels], kept
+        return joined(channels.transpose(0, 1)).contiguous()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         slopes, *parts = ctx.saved_tensors
-        (f, inputs, factors_of), index = ctx.kept, ctx.index
-        g = cut(grad, f[0].shape[0])
+        (f, constants, scaled), index = ctx.first, ctx.index
+        g = cut(grad, f[0].shape[0]).transpose(0, 1)
         found: list[Tensor | None] = []
-        left = list(factors_of)
-        layers = list(zip(parts[::2], parts[1::2], inputs, ctx.names[1:], strict=True))
-        for weight, bias, before, name in reversed(layers):
+        kept = [*ctx.kept]
+        steps = zip(parts[::2], parts[1::2], ctx.names[1:], ctx.inputs[:-1], ctx.inputs[1:], strict=True)
+        for weight, bias, name, before, after in reversed(list(steps)):
             if name is not None:
-                g = product_transposed(g, left.pop(), index)
-            found.append(None if bias is None else g[0].sum((0, 2)))
-            found.append(torch.bmm(_matrices(g), _matrices(before).mT).sum(0))
-            g = _linear(weight.t(), g)
-        to_value, slopes_found = _begin_transposed(g, f, slopes, index)
-        return joined(to_value), slopes_found, None, None, *reversed(found)
+                known, rows = kept.pop(), g.transpose(0, 1)
+                slope = SLOPES[name](after.transpose(0, 1), index) if known is None else known
+                out = rows if found else torch.empty_like(rows)  # the first is not ours to write to
+                g = product_transposed(rows, slope, index, out).transpose(0, 1)
+            found.append(None if bias is None else g[:, 0].sum((0, 2)))
+            if before is not None:
+                found.append(torch.bmm(g.flatten(0, 1), before.flatten(0, 1).mT).sum(0))
+                g = _linear(weight.t(), g)
+            else:
+                to_value, to_scaled = _first_transposed(g, scaled, f, index)
+                found.append((to_scaled * constants).sum(0))
+                to_factors = (to_scaled * weight).sum(1)
+        if not parts:
+            to_value, to_factors = _spread_transposed(g, f, constants, index)
+        return joined(to_value), to_slopes(to_factors, slopes, index), None, None, *reversed(found)
 
 
-def _begin(
-    value: Tensor, slopes: Tensor, name: str, index: JetIndex, needed: bool
-) -> tuple[list[Tensor], Tensor]:
-    """f(h) of affine h: f, f', ... (pieces, w, k) at its value, and the channels (S, pieces, w, k)."""
-    f = ELEMENTWISE[name](value, index.order + needed)
-    pieces, w, k = value.shape
-    out = value.new_empty((pieces, index.size, w, k)).transpose(0, 1)
-    rows = out.unbind()
-    rows[0].copy_(f[0])
-    for row, (order, factor) in zip(rows[1:], factors(slopes, index)[1:], strict=True):
-        torch.mul(f[order], factor.unsqueeze(1), out=row)
-    return f, out
+def _first(scaled: Tensor, f: Sequence[Tensor], index: JetIndex) -> Tensor:
+    """Channels of a linear layer of a function of affine features -> (pieces, S, o, k).
+
+    The function's channels are f^(q) (pieces, w, k) times numbers (w,), which the weights have taken up,
+    `scaled` (S, o, w): channels of one order are one product, and themselves never written out.
+    """
+    (size, o, w), (pieces, _, k) = scaled.shape, f[0].shape
+    out = scaled.new_empty((pieces, size * o, k))
+    for order, start, stop in index.runs:
+        rows = scaled[start:stop].view(1, -1, w).expand(pieces, -1, -1)
+        torch.bmm(rows, f[order], out=out[:, start * o : stop * o])
+    return out.view(pieces, size, o, k)
 
 
-def _begin_transposed(
-    grad: Tensor, f: Sequence[Tensor], slopes: Tensor, index: JetIndex
+def _first_transposed(
+    grad: Tensor, scaled: Tensor, f: Sequence[Tensor], index: JetIndex
 ) -> tuple[Tensor, Tensor]:
-    """Cotangents of the value (pieces, w, k) and of the slopes (w, d)."""
-    g = grad.unbind()
-    to_value = g[0] * f[1]
-    sums: dict[int, Tensor] = {}
-    along = [slopes]  # of the value channel, whose factor is one: never looked at
-    for row, (order, factor) in zip(g[1:], factors(slopes, index)[1:], strict=True):
-        column = factor.unsqueeze(1)
-        if order in sums:
-            sums[order].addcmul_(row, column)
-        else:
-            sums[order] = row * column
-        along.append(torch.linalg.vecdot(row, f[order]).sum(0))
-    for order, total in sums.items():
-        to_value.addcmul_(total, f[order + 1])
-    return to_value, to_slopes(along, slopes, index)
+    """Cotangents of the value (pieces, w, k) and of `scaled` (S, o, w)."""
+    o, w = scaled.shape[1:]
+    g, parts = grad.flatten(1, 2), []
+    to_value: Tensor | None = None
+    for order, start, stop in index.runs:
+        rows, mine = scaled[start:stop].view(-1, w), g[:, start * o : stop * o]
+        to_f = torch.bmm(rows.t().expand(len(g), w, -1), mine)
+        to_value = to_f.mul_(f[1]) if to_value is None else to_value.addcmul_(to_f, f[order + 1])
+        parts.append(torch.bmm(mine, f[order].mT).sum(0))
+    assert to_value is not None  # noqa: S101  (there is a value channel)
+    return to_value, torch.cat(parts).view(scaled.shape)
+
+
+def _spread(f: Sequence[Tensor], constants: Tensor, index: JetIndex) -> Tensor:
+    """f^(q) (pieces, w, k) times the factors (S, 1, w) -> channels (pieces, S, w, k)."""
+    rows = [f[order] * column for order, column in zip(index.orders, constants.mT.unbind(), strict=True)]
+    return torch.stack(rows, dim=1)
+
+
+def _spread_transposed(
+    grad: Tensor, f: Sequence[Tensor], constants: Tensor, index: JetIndex
+) -> tuple[Tensor, Tensor]:
+    """Cotangents of the value (pieces, w, k) and of the factors (S, w)."""
+    to_value, along = torch.zeros_like(f[0]), []
+    for g, order, column in zip(grad.unbind(1), index.orders, constants.mT.unbind(), strict=True):
+        to_value.addcmul_(g * column, f[order + 1])
+        along.append(torch.linalg.vecdot(g, f[order]).sum(0))
+    return to_value, torch.stack(along)

@@ -15,11 +15,12 @@ Bruno's formula (Griewank & Walther 2008, section 13.2; `JetIndex.recurrence`, `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from pinncli.derivatives.elementwise import ELEMENTWISE
+from pinncli.derivatives.elementwise import ELEMENTWISE, derivatives, fast_tanh
 from pinncli.derivatives.jet_index import JetIndex, Monomial
 
 Composed = tuple[Tensor, Tensor]
@@ -31,39 +32,66 @@ def compose(h: Tensor, name: str, index: JetIndex, slope: bool) -> Composed:
     rule = RECURRENCES.get(name)
     if rule is not None:
         return rule(h, index, slope)
-    f = ELEMENTWISE[name](h[0], index.order + slope)
+    f = derivatives(name, h[0], index.order + slope)
     return _faa_di_bruno(h, f, index), _faa_di_bruno(h, f[1:], index) if slope else h
 
 
-def product_transposed(grad: Tensor, factor: Tensor, index: JetIndex) -> Tensor:
-    """Cotangents (S, w, n) of the product of a jet and `factor` (S, w, n) -> cotangents of the jet."""
+def product_transposed(grad: Tensor, factor: Tensor, index: JetIndex, out: Tensor) -> Tensor:
+    """Cotangents (S, w, n) of the product of a jet and `factor` (S, w, n) -> cotangents of the jet, in `out`.
+
+    That may be `grad` itself: a channel's cotangent has no need of those before it.
+    """
     g, p = grad.unbind(), factor.unbind()
-    result = grad * p[0]
-    rows = result.unbind()
-    for alpha, terms in enumerate(index.leibniz):
-        for c, i, j in terms:
-            if j:
-                rows[i].addcmul_(g[alpha], p[j], value=c)
-    return result
+    rows = g if out is grad else out.unbind()
+    for i, terms in enumerate(index.transposed):
+        torch.mul(g[i], p[0], out=rows[i])
+        for c, alpha, j in terms:
+            rows[i].addcmul_(g[alpha], p[j], value=c)
+    return out
 
 
 def _tanh(h: Tensor, index: JetIndex, slope: bool) -> Composed:
     value, slopes = torch.empty_like(h), torch.empty_like(h)
     x, f, p = h.unbind(), value.unbind(), slopes.unbind()
-    torch.tanh(x[0], out=f[0])
-    torch.addcmul(h.new_ones(()), f[0], f[0], value=-1.0, out=p[0])
-    if index.size == 1:
-        return value, slopes
-    torch.mul(h[1:], p[0], out=value[1:])
-    minus = f[0] * -2.0
-    for alpha in range(1, index.size):
-        for c, i, j in index.recurrence[alpha]:
-            f[alpha].addcmul_(p[i], x[j], value=c)
-        if slope or alpha in index.inner:
-            torch.mul(minus, f[alpha], out=p[alpha])
-            for c, i, j in index.square[alpha]:
-                p[alpha].addcmul_(f[i], f[j], value=-c)
+    fast_tanh(x[0], out=f[0])
+    torch.addcmul(_number(1.0, h), f[0], f[0], value=-1.0, out=p[0])
+    if index.size > 1:
+        torch.mul(h[1:], p[0], out=value[1:])
+    for _, start, stop in index.runs[1:]:
+        for alpha in range(start, stop):
+            for c, i, j in index.recurrence[alpha]:
+                f[alpha].addcmul_(p[i], x[j], value=c)
+        if slope or not index.inner.isdisjoint(range(start, stop)):
+            _minus_square(value, slopes, index, start, stop)
     return value, slopes
+
+
+def _tanh_slope(value: Tensor, index: JetIndex) -> Tensor:
+    """Channels of 1 - f^2 from those of f."""
+    slopes = torch.empty_like(value)
+    torch.addcmul(_number(1.0, value), value[0], value[0], value=-1.0, out=slopes[0])
+    if index.size > 1:
+        _minus_square(value, slopes, index, 1, index.size)
+    return slopes
+
+
+def _minus_square(value: Tensor, slopes: Tensor, index: JetIndex, start: int, stop: int) -> None:
+    """Channels `start:stop` of -f^2, of which none is the value."""
+    zero = _number(0.0, value)
+    torch.addcmul(zero, value[start:stop], value[0], value=-2.0, out=slopes[start:stop])
+    for alpha in range(start, stop):
+        for c, i, j in index.square[alpha]:
+            slopes[alpha].addcmul_(value[i], value[j], value=-c)
+
+
+def _number(number: float, like: Tensor) -> Tensor:
+    """A number () for operations that add tensors only."""
+    return _constant(number, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _constant(number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(number, dtype=dtype, device=device)
 
 
 def _exp(h: Tensor, index: JetIndex, _: bool) -> Composed:
@@ -113,6 +141,12 @@ RECURRENCES: dict[str, Callable[[Tensor, JetIndex, bool], Composed]] = {
     "exp": _exp,
 }
 """Functions whose slope follows from their value; the others take Faa di Bruno's formula twice."""
+
+SLOPES: dict[str, Callable[[Tensor, JetIndex], Tensor]] = {
+    "tanh": _tanh_slope,
+    "exp": lambda value, _: value,
+}
+"""Channels of f'(h) from those of f(h) alone, so that a backward pass needs nothing else kept."""
 
 
 def _faa_di_bruno(h: Tensor, f: Sequence[Tensor], index: JetIndex) -> Tensor:

@@ -258,8 +258,12 @@ class _Product(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, y = ctx.saved_tensors
-        to_x = product_transposed(grad, y, ctx.index) if ctx.needs_input_grad[0] else None
-        to_y = product_transposed(grad, x, ctx.index) if ctx.needs_input_grad[1] else None
+        to_x = (
+            product_transposed(grad, y, ctx.index, torch.empty_like(x)) if ctx.needs_input_grad[0] else None
+        )
+        to_y = (
+            product_transposed(grad, x, ctx.index, torch.empty_like(y)) if ctx.needs_input_grad[1] else None
+        )
         return to_x, to_y, None
 
 
@@ -285,7 +289,7 @@ class _Compose(torch.autograd.Function):
             kernel = compose_backward(ctx.name, ctx.index)
             return kernel(grad.contiguous(), h.detach().contiguous(), out[0].detach()), None, None, None
         (slope,) = ctx.saved_tensors
-        return product_transposed(grad, slope, ctx.index), None, None, None
+        return product_transposed(grad, slope, ctx.index, torch.empty_like(slope)), None, None, None
 
 
 RULES: dict[Callable[..., Any], Callable[..., Jet]] = {

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import pairwise, product
 from math import comb, prod
 
 from pinncli.language.partials import MultiIndex, Partial, downward_closure
@@ -67,6 +67,17 @@ class JetIndex:
         """Channel of the Laplacian."""
         return len(self.indices) if self.lap_axes else None
 
+    @cached_property
+    def orders(self) -> tuple[int, ...]:
+        """Total order of differentiation of each channel."""
+        return (*map(sum, self.indices), 2)[: self.size]
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int, int], ...]:
+        """(order, start, stop) of neighbouring channels of one order, which are worked on together."""
+        places = [0, *(k for k in range(1, self.size) if self.orders[k] != self.orders[k - 1]), self.size]
+        return tuple((self.orders[start], start, stop) for start, stop in pairwise(places))
+
     def channel(self, partial: Partial) -> int:
         """Channel that holds `partial`."""
         if partial.laplacian:
@@ -99,6 +110,17 @@ class JetIndex:
             ones = [self.position[unit(self.dimension, i)] for i in self.lap_axes]
             rules.append(((1.0, 0, self.lap), (1.0, self.lap, 0), *((2.0, k, k) for k in ones)))
         return tuple(rules)
+
+    @cached_property
+    def transposed(self) -> tuple[tuple[Term, ...], ...]:
+        """Per channel of a, the terms (coefficient, channel of a b, channel of b) that it enters with b's
+        derivatives: the products' channels come after it."""
+        rules: list[list[Term]] = [[] for _ in range(self.size)]
+        for alpha, terms in enumerate(self.leibniz):
+            for c, i, j in terms:
+                if j:
+                    rules[i].append((c, alpha, j))
+        return tuple(map(tuple, rules))
 
     @cached_property
     def square(self) -> tuple[tuple[Term, ...], ...]:

@@ -13,13 +13,13 @@ from pinncli.derivatives.jet_index import JetIndex
 from pinncli.language.partials import MultiIndex
 
 
-def factors(slopes: Tensor, index: JetIndex) -> list[tuple[int, Tensor]]:
-    """Per channel, the order of f's derivative and its factor (w,)."""
+def factors(slopes: Tensor, index: JetIndex) -> Tensor:
+    """The factor (S, w) of every channel, from slopes (w, d); it multiplies f^(k), k = `index.orders`."""
     columns = slopes.unbind(1)
-    found = [(sum(alpha), _monomial(columns, alpha)) for alpha in index.indices]
+    found = [_monomial(columns, alpha) for alpha in index.indices]
     if index.lap is not None:
-        found.append((2, slopes[:, list(index.lap_axes)].square().sum(1)))
-    return found
+        found.append(slopes[:, list(index.lap_axes)].square().sum(1))
+    return torch.stack(found)
 
 
 def to_slopes(to_factors: Sequence[Tensor], slopes: Tensor, index: JetIndex) -> Tensor:

@@ -3,8 +3,9 @@
 A coordinate that is cut has knots at equal distances h, one patch about each, and smooth windows that
 reach from a knot to its neighbours: between two knots exactly two patches of a cut coordinate are alive,
 2^k where k coordinates are cut. The Jacobian of any equation is then sparse, by blocks, and its orthogonal
-factorisation costs as many patches, not their cube (`pinncli.optimisers.chain`). The windows are those of a
-partition of unity (Melenk & Babuska 1996; for random features Chen, Chi, E & Yang 2022), here polynomials.
+factorisation costs as many patches, not their cube (`pinncli.optimisers.patch_elimination`). The windows are
+those of a partition of unity (Melenk & Babuska 1996; for random features Chen, Chi, E & Yang 2022), here
+polynomials.
 """
 
 from __future__ import annotations

@@ -53,19 +53,20 @@ class Adam:
     ) -> tuple[Tensor, AdamState, StepInfo]:
         """One step and the gradient at its end; not taken, and "failed", where that is not finite."""
         steps = state.steps + 1
-        first = self.beta1 * state.first + (1.0 - self.beta1) * state.gradient
-        second = self.beta2 * state.second + (1.0 - self.beta2) * state.gradient.square()
+        first = torch.lerp(state.first, state.gradient, 1.0 - self.beta1)
+        second = (self.beta2 * state.second).addcmul_(state.gradient, state.gradient, value=1.0 - self.beta2)
         rate = state.factor * learning_rate(
             self.learning_rate, state.steps, self.warmup, self.decay_rate, self.decay_steps
         )
-        moment = first / (1.0 - self.beta1**steps)
-        scaled = moment / ((second / (1.0 - self.beta2**steps)).sqrt() + self.epsilon)
-        change = rate * (scaled + self.weight_decay * theta)
+        deviation = second.sqrt().div_(math.sqrt(1.0 - self.beta2**steps)).add_(self.epsilon)
+        change = (first / deviation).mul_(rate / (1.0 - self.beta1**steps))
+        if self.weight_decay:
+            change.add_(theta, alpha=rate * self.weight_decay)
         value, gradient = objective.value_and_grad(theta - change)
-        norm = float(gradient.norm())
+        norm = float(torch.linalg.vector_norm(gradient))
         if not math.isfinite(value + norm):
             return theta, state, StepInfo(state.value, norm, 0.0, 1, "failed")
-        info = StepInfo(value, norm, float(change.norm()), 1, "ok")
+        info = StepInfo(value, norm, float(torch.linalg.vector_norm(change)), 1, "ok")
         return theta - change, AdamState(value, gradient, first, second, steps, state.factor), info
 
     def recover(self, objective: Objective, theta: Tensor, state: AdamState) -> AdamState:

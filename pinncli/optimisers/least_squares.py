@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from pinncli.optimisers.base import Objective, StepInfo, unchanged
-from pinncli.optimisers.chain import ChainModel
+from pinncli.optimisers.patch_elimination import ChainModel
 
 FLOOR = 4.0
 """Least lambda, in units of rounding."""
