@@ -1,6 +1,6 @@
 """Time of a training step by derivative engine, beside plain PyTorch, DeepXDE and PINA.
 
-    python benchmarks/engines.py [--peers-python PATH] [--rounds 15] [--compile on]
+    python benchmarks/engines.py [--peers-python PATH] [--rounds 15] [--compile on] [--only "order 2"]
 
 A step is the value and the gradient of the mean squared residual at 4,096 interior points in float64, and an
 Adam update; the points, the network and its initial weights are the same for all, and the loss that each
@@ -16,7 +16,8 @@ announces must be the same number. Variants:
   on all channels that the order needs: no engine that carries them can be faster
 
 All take turns, some steps each, round after round; the table has the median over rounds, the ratios are
-medians of the ratios within a round, so that other work on the machine disturbs them alike.
+medians of the ratios within a round, so that other work on the machine disturbs them alike. Where it takes
+so much that this is not enough, `--clock cpu` counts processor time instead, on one thread.
 """
 
 from __future__ import annotations
@@ -274,28 +275,32 @@ def agree(checks: Sequence[Check]) -> float:
     return value
 
 
-def timer(step: Step, seconds: float) -> Callable[[], float]:
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def timer(step: Step, seconds: float, clock: str) -> Callable[[], float]:
     """Seconds of one step, as the mean over as many as fill a turn."""
+    now = CLOCKS[clock]
     step()
-    began = time.perf_counter()
+    began = now()
     step()
-    count = max(1, round(seconds / (time.perf_counter() - began)))
+    count = max(1, round(seconds / (now() - began)))
 
     def turn() -> float:
-        began = time.perf_counter()
+        began = now()
         for _ in range(count):
             step()
-        return (time.perf_counter() - began) / count
+        return (now() - began) / count
 
     return turn
 
 
-def peer_timer(peer: common.Peer, seconds: float) -> Callable[[], float]:
+def peer_timer(peer: common.Peer, seconds: float, clock: str) -> Callable[[], float]:
     """The same by a peer's own loop."""
     peer.ask("1")
-    once = float(peer.ask("1")["seconds"])
+    once = float(peer.ask("1")[clock])
     count = max(1, round(seconds / once))
-    return lambda: float(peer.ask(str(count))["seconds"])
+    return lambda: float(peer.ask(str(count))[clock])
 
 
 def open_peers(
@@ -328,12 +333,12 @@ def measure(
     variants["nested"] = nested_step(assembly, case)
     variants["torch.func"] = functional_step(assembly, case)
     loss = agree([check for _, check in variants.values()])
-    turns = {name: timer(step, asked.turn) for name, (step, _) in variants.items()}
+    turns = {name: timer(step, asked.turn, asked.clock) for name, (step, _) in variants.items()}
     with TemporaryDirectory() as folder:
         peers = open_peers(python, assembly, case, loss, threads, Path(folder))
         try:
-            turns |= {name: peer_timer(peer, asked.turn) for name, peer in peers.items()}
-            turns["products"] = timer(products_step(assembly, case)[0], asked.turn)
+            turns |= {name: peer_timer(peer, asked.turn, asked.clock) for name, peer in peers.items()}
+            turns["products"] = timer(products_step(assembly, case)[0], asked.turn, asked.clock)
             times = common.interleaved(list(turns.values()), asked.rounds)
         finally:
             for peer in peers.values():
@@ -361,6 +366,8 @@ def draw(rows: Sequence[tuple[Case, dict[str, list[float]]]], folder: Path) -> N
     for depth, width in dict.fromkeys((case.depth, case.width) for case, _ in rows):
         for kind, axis in (("transport", "order"), ("laplacian", "dimension")):
             mine = [(c, t) for c, t in rows if (c.depth, c.width, c.kind) == (depth, width, kind)]
+            if not mine:
+                continue
             lines = {
                 name: (
                     [getattr(c, axis) for c, t in mine if name in t],
@@ -381,22 +388,31 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=4096, help="interior points (default 4096)")
     parser.add_argument("--peers-python", help=f"of the peers' environment (or {common.PEERS_VARIABLE})")
     parser.add_argument("--compile", choices=("on", "off"), default="off", help="add compiled engines")
+    parser.add_argument("--only", action="append", metavar="CASE", help="such as 'order 2'; may be repeated")
+    parser.add_argument(
+        "--clock", choices=tuple(CLOCKS), default="wall", help="cpu: where others compute, too"
+    )
     parser.add_argument("--out", type=Path, default=common.RESULTS, help="folder of the results")
     parser.add_argument("--smoke", action="store_true", help="a few milliseconds of everything")
     asked = parser.parse_args()
     if asked.smoke:
         asked.rounds, asked.turn, asked.points = 2, 0.005, 256
+    chosen = [c for c in cases(asked.points, asked.smoke) if not asked.only or c.label in asked.only]
+    if not chosen:
+        parser.error(f"--only: choose of {', '.join(dict.fromkeys(c.label for c in cases(1, asked.smoke)))}")
     threads = prepare_cpu()
+    if asked.clock == "cpu" and threads > 1:
+        parser.error("--clock cpu: set OMP_NUM_THREADS=1, since the times of threads add up")
     python = common.peers_python(asked.peers_python)
     report = common.Report("Derivative engines", "engines", threads, asked.out)
     peers = "" if python else " DeepXDE and PINA are left out: no `--peers-python`."
     report.begin(
-        f"Milliseconds of a training step (value, gradient, Adam) at {asked.points:,} points in float64: "
-        f"median of {asked.rounds} rounds, in which the variants take turns; then how many times longer than "
-        f"the first engine the others take, and it than the bare matrix products.{peers}"
+        f"Milliseconds ({asked.clock}) of a training step (value, gradient, Adam) at {asked.points:,} points "
+        f"in float64: median of {asked.rounds} rounds, in which the variants take turns; then how many times "
+        f"longer than the first engine the others take, and it than the bare matrix products.{peers}"
     )
     rows: list[tuple[Case, dict[str, list[float]]]] = []
-    for case in cases(asked.points, asked.smoke):
+    for case in chosen:
         rows.append((case, measure(case, asked, python, threads)))
         shown = ", ".join(f"{name} {statistics.median(times):.2f}" for name, times in rows[-1][1].items())
         print(f"{case.label}, {case.depth} x {case.width}: {shown}", flush=True)

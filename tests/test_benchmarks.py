@@ -50,6 +50,7 @@ def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("records.py", (), "6e-8, 1,000 s GPU (KFAC/ENGD)", {"records.md", "records.json"}),
         ("library.py", (), "6e-8 (KFAC/ENGD, 1,000 s GPU)", {"library.md", "library.json"}),
         ("auto.py", (), "| heat1d | ", {"auto.md", "auto.json"}),
+        ("memory.py", ("--only", "adam"), "| adam | 4 | ", {"memory.md"}),
         ("gpu.py", ("--device", "cpu"), "| order 2 | 3 x 20 | float32 | 1,000 |", {"gpu.md"}),
     ],
 )

@@ -1,7 +1,8 @@
 """The conversation of a peer's training loop with the benchmark: so many steps, then how long they took.
 
-The benchmark writes a number of steps on stdin, the loop makes them and answers with the seconds, so that
-several programs can take turns on one machine. Imports nothing but the standard library.
+The benchmark writes a number of steps on stdin, the loop makes them and answers with the seconds of a step by
+the clock and of the processor, so that several programs can take turns on one machine. Imports nothing but
+the standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Turns:
     def __init__(self) -> None:
         self._left = 0
         self._steps = 0
-        self._began = 0.0
+        self._began = self._used = 0.0
 
     def wait(self) -> bool:
         """Wait to be asked for steps; False where nobody asks any more."""
@@ -31,7 +32,7 @@ class Turns:
         if not line.strip():
             return False
         self._left = self._steps = int(line)
-        self._began = time.perf_counter()
+        self._began, self._used = time.perf_counter(), time.process_time()
         return True
 
     def step(self) -> bool:
@@ -39,5 +40,6 @@ class Turns:
         self._left -= 1
         if self._left:
             return True
-        say(seconds=(time.perf_counter() - self._began) / self._steps)
+        wall, cpu = time.perf_counter() - self._began, time.process_time() - self._used
+        say(wall=wall / self._steps, cpu=cpu / self._steps)
         return self.wait()

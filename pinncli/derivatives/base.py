@@ -49,5 +49,5 @@ class Engine(Protocol):
         ...
 
     def estimating(self, axes: tuple[int, ...]) -> Engine:
-        """An engine whose Laplacians are sums over `axes` alone, times the number of all over that of these."""
+        """An engine whose Laplacians are sums over `axes` alone, times the number of all over theirs."""
         ...
