@@ -29,6 +29,7 @@ from pinncli.language.program import Program
 from pinncli.piece import Piece, merged, root_mean_square
 from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
+from pinncli.problem.numeric import mask
 from pinncli.problem.terms import Formulation
 from pinncli.problem.windows import window_of
 
@@ -146,10 +147,16 @@ class Solution:
         for name, unknown in self.problem.unknowns.items():
             parts = [f"{name}_real", f"{name}_imag"] if unknown.kind == "complex" else [name]
             if all(part in reference for part in parts):
-                mine = np.stack([values[part] for part in parts], axis=1)
-                true = np.stack([reference[part] for part in parts], axis=1)
+                kept = self._counts(parts[0], points)
+                mine = np.stack([values[part][kept] for part in parts], axis=1)
+                true = np.stack([reference[part][kept] for part in parts], axis=1)
                 found[name] = errors(mine, true)
         return found
+
+    def _counts(self, component: str, points: Array) -> NDArray[np.bool_]:
+        """Which of `points` (n, d) lie where a component counts."""
+        part = self.formulation.counts.get(component)
+        return mask(part, {name: points[:, k] for k, name in enumerate(self.coordinates)})
 
     def residuals(self) -> dict[str, dict[str, float]]:
         """Per condition, root mean square and largest at fresh points, over all windows."""
@@ -244,6 +251,10 @@ class Solution:
         for name, true in reference.items():
             fields[f"reference_{name}"] = true
             fields[f"error_{name}"] = values[name] - true
+        for name in self.formulation.counts:
+            out = ~self._counts(name, points)
+            for field in {name, f"reference_{name}", f"error_{name}"} & fields.keys():
+                fields[field] = np.where(out, np.nan, fields[field])
         return fields | self._by_piece(points, Piece.residual_maps)
 
     def _fields_inside(self, points: Array) -> dict[str, NDArray[np.floating]]:

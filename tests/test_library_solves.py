@@ -83,13 +83,16 @@ FROZEN = {
     "lorenz": (40, "{}", 1, 30, 10, 1e-9),
     "pendulum_dae": (40, "{}", 1, 6, 25, 1e-4),
     "lorenz_inverse": (120, "{ t = 6 }", 1, 1, 12, 2e-2),
+    "darcy": (300, "{ x = 2, y = 2 }", 1, 1, 1, 2e-2),
+    "two_materials": (250, "{}", 1, 1, 1, 1e-2),
+    "heat2d_varying": (400, "{ x = 2, y = 3 }", 1, 20, 1, 0.2),
     "wave_speed": (200, "{}", 1, 1, 15, 2e-2),
 }
 """Frozen features: their number, patches and scale, the time windows of which the first is solved, steps of
 least squares, and the relative L2 error that they must reach there."""
 BY_CONSTRUCTION = {
     *("cavity", "heat2d_multiscale", "wave2d_long", "burgers2d", "ginzburg_landau", "beltrami", "cylinder"),
-    "backward_step",
+    *("backward_step", "darcy", "heat2d_varying"),
 }
 """Those of `FROZEN` that meet by construction what they can."""
 

@@ -18,8 +18,15 @@ EVOLVING = {
     "ginzburg_landau": ("A_real", "A_imag"),
     "gray_scott": ("u", "v"),
     "heat2d_long": ("u",),
+    "heat2d_disks": ("u",),
+    "heat2d_varying": ("u",),
 }
-STEADY = {"biharmonic_plate": ("w",), "cavity_ghia": ("psi",)}
+STEADY = {
+    "biharmonic_plate": ("w",),
+    "cavity_ghia": ("psi",),
+    "darcy": ("u",),
+    "poisson2d_multiscale": ("ee", "eo", "oe", "oo"),
+}
 POINTS = dict.fromkeys(("cavity", "backward_step", "cylinder"), ("u", "v", "p"))
 STORED = {**EVOLVING, **STEADY, **POINTS}
 
@@ -232,3 +239,88 @@ def test_the_flow_over_the_step():
     for edge in (0.0, 4.0):
         at = np.abs(x - edge) < 1e-9
         assert np.trapezoid(u[at], y[at]) == pytest.approx(2 / 3, rel=5e-3)
+
+
+# ---- diffusion by spectral elements
+
+
+def test_diffusion_through_two_layers_with_fluxes_given(program):
+    """u = 0 at x = 0, a dn(u) = 3 - 2u at x = 1, a = 1, 10: a u_x = q, u = q x, then q/2 + q (x - 1/2)/10."""
+    diffusion, elements = program("diffusion"), program("spectral_elements")
+    mesh = elements.Mesh(elements.rectangles([0, 0.5, 1], [0, 1]), 4)
+    right = diffusion.Robin(lambda x, y: x > 1 - 1e-9, lambda x, y: 2 + 0 * x, 3.0)
+    problem = diffusion.assemble(
+        mesh,
+        lambda x, y: np.where(x < 0.5, 1.0, 10.0),
+        lambda x, y: 0 * x,
+        [right],
+        lambda x, y: x < 1e-9,
+    )
+    x, q = mesh.velocity[0][:, 0], 3 / (1 + 2 * 0.55)
+    exact = np.where(x < 0.5, q * x, q / 2 + q * (x - 0.5) / 10)
+    assert np.abs(problem.steady() - exact).max() < 1e-12
+
+
+def test_diffusion_in_time_is_of_fourth_order(program):
+    """u = v(t) sin(pi x) sin(pi y), v' = -2 pi^2 a v + sin(pi t), a = 0.1."""
+    diffusion, elements = program("diffusion"), program("spectral_elements")
+    mesh = elements.Mesh(elements.rectangles([0, 0.5, 1], [0, 0.5, 1]), 10)
+
+    def sides(x, y):
+        return (np.minimum(x, y) < 1e-9) | (np.maximum(x, y) > 1 - 1e-9)
+
+    def mode(x, y):
+        return np.sin(np.pi * x) * np.sin(np.pi * y)
+
+    problem = diffusion.assemble(mesh, lambda x, y: 0.1 + 0 * x, mode, (), sides)
+    t, c = np.array([0.0, 0.5, 1.0]), 0.2 * np.pi**2
+    exact = (np.pi * np.exp(-c * t) + c * np.sin(np.pi * t) - np.pi * np.cos(np.pi * t)) / (c**2 + np.pi**2)
+
+    def miss(steps: int) -> float:
+        found = problem.evolve(
+            t, lambda a, b: np.linspace(a, b, steps + 1)[1:], lambda s: float(np.sin(np.pi * s))
+        )
+        return float(np.abs(found - mode(*mesh.velocity[0].T)[:, None] * exact).max())
+
+    assert miss(8) < 1e-5
+    assert miss(4) / miss(8) == pytest.approx(16, rel=0.2)
+
+
+def test_the_plate_with_disks_again(program):
+    """Its area and the lengths of its rims; with coarser elements and steps."""
+    conduction, diffusion = program("conduction"), program("diffusion")
+    mesh = conduction.plate(8, (0.0, 1.0))
+    assert mesh.quadrature[0].sum() == pytest.approx(96 - np.pi * (2.75 + 1.5 * 0.16), rel=1e-6)
+    own, weights, _ = diffusion.edges(mesh)
+    for large, length in ((True, 5.5 * np.pi), (False, 1.2 * np.pi)):
+        here = conduction.rims(large)(*np.moveaxis(mesh.velocity[0][own], 2, 0)).all(axis=1)
+        assert weights[here].sum() == pytest.approx(length, rel=1e-5)
+    (x, y, t), (u,) = stored("heat2d_disks")
+    again = conduction.disks(4, (0.0, 0.3, 1.0), (1e-3, 0.05), (x[::4], y[::4], t[:5:2]))
+    assert difference(again, u[::4, ::4, :5:2]) < 1e-2
+    assert np.abs(u[..., 0]).max() == 0
+
+
+def test_the_blocks_and_the_random_ground_again(program):
+    """With coarser elements; the unknowns of neighbouring blocks have one value where these meet."""
+    conduction = program("conduction")
+    (x, y), values = stored("poisson2d_multiscale")
+    whole = np.where(values != 0, values, np.nan)
+    assert np.nanmax(np.nanmax(whole, axis=0) - np.nanmin(whole, axis=0)) == 0
+    again = conduction.conduct(3, 3, conduction.grid(x[::5], y[::5])).reshape(21, 21)
+    assert difference(again, np.nanmax(whole, axis=0)[::5, ::5]) < 1e-2
+    (x, _), (u,) = stored("darcy")
+    problem = conduction.unit_square("darcy", 4, 6, conduction.one)
+    found = conduction.elements.evaluate(
+        problem.mesh, conduction.grid(x[::8], x[::8]), [(6, problem.steady()[:, None])]
+    )
+    assert difference(found.reshape(9, 9), u[::8, ::8]) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["darcy", "heat2d_varying"])
+def test_random_coefficients_are_what_their_program_makes(program, name):
+    axis, table = program("random_fields").FIELDS[name].table()
+    with h5py.File(REFERENCES / f"{name}_coefficient.h5", "r") as file:
+        assert np.abs(file["a"][()] - table).max() < 1e-8
+        assert np.array_equal(file["x"][()], axis) and np.array_equal(file["y"][()], axis)
+    assert table.min() > 0.1 and table.max() / table.min() > 10

@@ -71,6 +71,37 @@ def test_two_materials_with_an_interface() -> None:
     assert messages(TWO_MATERIALS) == []
 
 
+def test_unknowns_that_count_in_a_part_of_the_domain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors are taken there, and published fields are missing elsewhere, where v has a pole."""
+    text = TWO_MATERIALS.replace(
+        'unknowns = ["u", "v"]',
+        '[unknowns]\nu = { where = "inside(core)" }\nv = { where = "not inside(core)" }',
+    )
+    text = text.replace("v = log(x^2 + y^2)/4 - log(0.25)/4*2", "v = -log(4*(x^2 + y^2))/8")
+    text += '[exact]\nu = "0.25 - x^2 - y^2"\nv = "-log(4*(x^2 + y^2))/8"\n'
+    assert messages(text) == []
+    wrong = text.replace('where = "inside(core)" }\nv', 'where = "x > 2" }\nv')
+    assert messages(wrong) == ["too little of the domain satisfies this"]
+    assert messages(text.replace('where = "inside(core)" }\nv', 'where = "x" }\nv')) == [
+        "should be a comparison, such as 'y > 0.5'"
+    ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.toml").write_text(text, "utf-8")
+    settings = ["--set", 'network={kind="features", width=150, patches={}, scale=1.0}']
+    words = ["solve", "two.toml", "--out", "r", "--quiet", "--json", *settings]
+    assert run([*words, "--set", "output.grid={x=20, y=20}"]) == 0
+    errors = json.loads(capsys.readouterr().out)["errors"]
+    assert errors["u"]["rel_l2"] < 1e-2 and errors["v"]["rel_l2"] < 1e-2
+    with h5py.File(tmp_path / "r" / "fields.h5") as file:
+        inside = np.hypot(*np.meshgrid(file["x"][()], file["y"][()])) <= 0.5
+        assert np.array_equal(np.isfinite(file["u"][()]), inside)
+        for name in ("v", "reference_v", "error_v"):
+            assert np.array_equal(np.isfinite(file[name][()]), ~inside)
+        assert np.isfinite(file["w"][()]).all()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

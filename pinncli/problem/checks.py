@@ -178,6 +178,12 @@ def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnost
         if not _ever_finite(terms, formulation):
             message = "has no finite value at any of the points tried"
             findings.append(source.diagnose(("conditions", terms.name), message))
+    points = probe(formulation.problem, "interior", _WHERE_PROBES)
+    for name, unknown in formulation.problem.unknowns.items():
+        part = formulation.counts.get(name if unknown.kind == "real" else f"{name}_real")
+        if part is not None and mask(part, points).sum() < _THINNEST * _WHERE_PROBES:
+            message = "too little of the domain satisfies this"
+            findings.append(source.diagnose(("unknowns", name, "where"), message))
     return findings
 
 

@@ -27,6 +27,7 @@ from pinncli.problem.terms import ConditionTerms, Formulation, Region, is_on_bou
 __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 MAX_FINDINGS = 50
 """After so many, the rest of the texts are not looked at."""
@@ -81,7 +82,7 @@ class _Texts:
 
     definitions: dict[str, Node]
     equations: dict[str, Equation]
-    wheres: dict[str, Node]
+    wheres: dict[KeyPath, Node]
     exact: dict[str, Node]
 
 
@@ -89,7 +90,7 @@ def _parse_all(report: _Reporter) -> _Texts:
     problem = report.loaded.problem
     texts = _Texts({}, {}, {}, {})
 
-    def parse(store: dict[str, T], name: str, path: KeyPath, text: str, read: Callable[[str], T]) -> None:
+    def parse(store: dict[K, T], name: K, path: KeyPath, text: str, read: Callable[[str], T]) -> None:
         where = path[:2]
         tree = report.attempt(path, text, lambda: read(text), where)
         if tree is None:
@@ -103,7 +104,11 @@ def _parse_all(report: _Reporter) -> _Texts:
         path = ("conditions", name)
         parse(texts.equations, name, (*path, "equation"), condition.equation, parse_equation)
         if condition.where is not None:
-            parse(texts.wheres, name, (*path, "where"), condition.where, parse_expression)
+            parse(texts.wheres, path, (*path, "where"), condition.where, parse_expression)
+    for name, unknown in problem.unknowns.items():
+        if unknown.where is not None:
+            path = ("unknowns", name)
+            parse(texts.wheres, path, (*path, "where"), unknown.where, parse_expression)
     for name, text in problem.exact.items():
         parse(texts.exact, name, ("exact", name), text, parse_expression)
     return texts
@@ -146,7 +151,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
     conditions = [
         terms
         for name, equation in texts.equations.items()
-        if (terms := _condition(name, equation, texts.wheres.get(name), scope, report)) is not None
+        if (terms := _condition(name, equation, texts.wheres, scope, report)) is not None
     ]
     periodic = periodic_coordinates(problem, conditions)
     ansatz = None
@@ -165,24 +170,17 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         periodic=periodic,
         linear=all(terms.residual.linear for terms in conditions),
         ansatz=ansatz,
+        counts=_counts(report, texts.wheres, scope),
     )
 
 
 def _condition(
-    name: str, equation: Equation, where: Node | None, scope: Scope, report: _Reporter
+    name: str, equation: Equation, wheres: Mapping[KeyPath, Node], scope: Scope, report: _Reporter
 ) -> ConditionTerms | None:
     condition = report.loaded.problem.conditions[name]
     path: KeyPath = ("conditions", name)
     labels = _labels(condition, path, report)
-    mask = None
-    if where is not None:
-        text = condition.where or ""
-        mask = report.attempt(
-            (*path, "where"), text, lambda: compile_expression(where, scope), (*path, "where")
-        )
-        if mask is not None and not _is_truth(where):
-            message = "should be a comparison, such as 'y > 0.5'"
-            report.add((*path, "where"), message, text, where.span, where=(*path, "where"))
+    mask = _mask(path, condition.where, wheres, scope, report)
     table = None
     if condition.data is not None:
         table = _table(condition, path, report)
@@ -197,6 +195,31 @@ def _condition(
     return ConditionTerms(
         name, Region(labels, mask), equation, residual, condition.weight, condition.points, table
     )
+
+
+def _mask(
+    path: KeyPath, text: str | None, wheres: Mapping[KeyPath, Node], scope: Scope, report: _Reporter
+) -> Program | None:
+    """The `where` of a condition or an unknown; None where there is none, or a finding says what is wrong."""
+    if text is None or path not in wheres:
+        return None
+    node, place = wheres[path], (*path, "where")
+    mask = report.attempt(place, text, lambda: compile_expression(node, scope), place)
+    if mask is not None and not _is_truth(node):
+        message = "should be a comparison, such as 'y > 0.5'"
+        report.add(place, message, text, node.span, where=place)
+    return mask
+
+
+def _counts(report: _Reporter, wheres: Mapping[KeyPath, Node], scope: Scope) -> dict[str, Program]:
+    """The part of the domain in which each real component counts, of those that have one."""
+    found = {}
+    for name, unknown in report.loaded.problem.unknowns.items():
+        mask = _mask(("unknowns", name), unknown.where, wheres, scope, report)
+        if mask is not None:
+            parts = [f"{name}_real", f"{name}_imag"] if unknown.kind == "complex" else [name]
+            found |= dict.fromkeys(parts, mask)
+    return found
 
 
 def condition_scope(scope: Scope, labels: Sequence[str], table: DataTable | None) -> Scope:

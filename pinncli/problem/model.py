@@ -42,6 +42,8 @@ class Unknown(Settings):
     kind: Literal["real", "complex"] = "real"
     of: tuple[str, ...] | None = None
     """The coordinates that it depends on, where these are not all."""
+    where: str | None = None
+    """The part of the domain in which it counts, such as one of two materials."""
     units: str = "1"
     long_name: str = ""
 

@@ -83,6 +83,8 @@ class Formulation:
     linear: bool
     ansatz: Ansatz | None = None
     """Where some conditions are to be met by construction."""
+    counts: Mapping[str, Program] = field(default_factory=dict)
+    """Per real component that counts in a part of the domain only: which part, as `Region.where`."""
 
     @property
     def met(self) -> tuple[ConditionTerms, ...]:

@@ -4,7 +4,7 @@
 
 `accuracy` in a file is the largest relative L2 difference that refining the space or the time discretisation
 makes; the checks printed after it compare with another method and with conserved quantities. Needs numpy,
-scipy and h5py. All files take about fifteen minutes on one core, half of it for schrodinger.
+scipy and h5py. All files take about twenty minutes on one core, half of it for schrodinger.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cole_hopf
+import conduction
 import etdrk4
 import field_data
 import h5py
@@ -24,6 +25,7 @@ import in_two_dimensions
 import inverse_data
 import measurements
 import numpy as np
+import random_fields
 import split_step
 from fourier import Array
 from reference import Reference, difference, drift
@@ -135,6 +137,7 @@ REFERENCES: dict[str, Callable[[], Reference]] = {
     "schrodinger": schrodinger,
     **in_one_coordinate.MAKERS,
     **in_two_dimensions.MAKERS,
+    **conduction.MAKERS,
 }
 SAMPLES = ("burgers_inverse", *measurements.EXPERIMENTS)
 
@@ -181,6 +184,18 @@ def write_field_samples(name: str, folder: Path) -> None:
     print(f"{name}.csv: {len(table)} samples, noise of deviation {noise.std():.2g}")
 
 
+def write_coefficient(name: str, folder: Path) -> None:
+    """Make the random coefficient of a problem: axes x and y, values a."""
+    axis, values = random_fields.FIELDS[name].table()
+    path = folder / f"{name}_coefficient.h5"
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        for key, data in {"x": axis, "y": axis, "a": values}.items():
+            file.create_dataset(
+                key, data=data, chunks=data.shape, compression="gzip", shuffle=True, fletcher32=True
+            )
+    print(f"{path.name}: from {values.min():.2f} to {values.max():.2f}")
+
+
 def write_samples(name: str, folder: Path) -> None:
     """Make the measurements of an inverse problem and print how well they determine its numbers."""
     if name == "burgers_inverse":
@@ -210,6 +225,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no such reference: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     for name in arguments.names or names:
+        if name in random_fields.FIELDS:
+            write_coefficient(name, arguments.into)
         if name in REFERENCES:
             write_reference(name, arguments.into)
         if name in SAMPLES:

@@ -175,13 +175,16 @@ def evaluate(mesh: Mesh, points: Array, fields: Sequence[tuple[int, Array]]) -> 
         local = nodes[own]
         inside = ((points >= local.min(axis=0) - 1e-9) & (points <= local.max(axis=0) + 1e-9)).all(axis=1)
         chosen = np.flatnonzero(inside & np.isnan(out[:, 0]))
+        if not len(chosen):
+            continue
         rs = np.zeros((len(chosen), 2))
         for _ in range(30):
             value, by_r, by_s = square_basis(grid, rs[:, 0], rs[:, 1])
             jacobian = np.stack([by_r @ local, by_s @ local], axis=2)
-            rs = np.clip(
-                rs + np.linalg.solve(jacobian, (points[chosen] - value @ local)[..., None])[..., 0], -1.5, 1.5
-            )
+            step = np.linalg.solve(jacobian, (points[chosen] - value @ local)[..., None])[..., 0]
+            rs = np.clip(rs + step, -1.5, 1.5)
+            if np.abs(step).max() < 1e-14:
+                break
         hit = np.abs(rs).max(axis=1, initial=0) < 1 + 1e-8
         chosen, rs = chosen[hit], rs[hit]
         columns = [
