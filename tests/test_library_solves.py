@@ -95,6 +95,11 @@ BY_CONSTRUCTION = {
     *("backward_step", "darcy", "heat2d_varying"),
 }
 """Those of `FROZEN` that meet by construction what they can."""
+LOCAL = {
+    "poisson2d_multiscale": (["network.width=12", "sampling.boundary=400"], 0.15),
+}
+"""Local features: settings, and the relative L2 error that one step of least squares must reach in the first
+time window."""
 
 
 def solved(formulation: Formulation, kind: str, steps: int) -> float:
@@ -122,3 +127,9 @@ def test_features_solve_the_problem_briefly(name: str) -> None:
     settings += [f"marching={{windows = {windows}}}"] * (windows > 1)
     first = legs(formulate(load_problem(name, settings)))[0]
     assert solved(first.formulation, "lsq", steps) < asked
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_local_features_solve_the_problem_briefly(name: str) -> None:
+    settings, asked = LOCAL[name]
+    assert solved(legs(formulate(load_problem(name, settings)))[0].formulation, "lsq", 1) < asked

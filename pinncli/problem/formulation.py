@@ -213,7 +213,7 @@ def _mask(
 
 def _counts(report: _Reporter, wheres: Mapping[KeyPath, Node], scope: Scope) -> dict[str, Program]:
     """The part of the domain in which each real component counts, of those that have one."""
-    found = {}
+    found: dict[str, Program] = {}
     for name, unknown in report.loaded.problem.unknowns.items():
         mask = _mask(("unknowns", name), unknown.where, wheres, scope, report)
         if mask is not None:

@@ -173,7 +173,9 @@ def evaluate(mesh: Mesh, points: Array, fields: Sequence[tuple[int, Array]]) -> 
     out = np.full((len(points), sum(values.shape[1] for _, values in fields)), np.nan)
     for e, own in enumerate(numbers):
         local = nodes[own]
-        inside = ((points >= local.min(axis=0) - 1e-9) & (points <= local.max(axis=0) + 1e-9)).all(axis=1)
+        low, high = local.min(axis=0), local.max(axis=0)
+        low, high = low - 0.02 * (high - low), high + 0.02 * (high - low)  # sides bulge between nodes
+        inside = ((points >= low) & (points <= high)).all(axis=1)
         chosen = np.flatnonzero(inside & np.isnan(out[:, 0]))
         if not len(chosen):
             continue
