@@ -52,6 +52,7 @@ BUDGETS: Mapping[str, int] = {
     "wave2d_long": 110,
     "heat2d_multiscale": 110,
     "heat2d_varying": 200,
+    "heat2d_disks": 290,
     "poisson2d_multiscale": 110,
     "heat2d_long": 290,
     "gray_scott": 290,

@@ -96,6 +96,10 @@ BY_CONSTRUCTION = {
 }
 """Those of `FROZEN` that meet by construction what they can."""
 LOCAL = {
+    "heat2d_disks": (
+        ["network.width=40", "network.patches={ x = 5, y = 7 }", "marching={ cuts = [1] }"],
+        0.3,
+    ),
     "poisson2d_multiscale": (["network.width=12", "sampling.boundary=400"], 0.15),
 }
 """Local features: settings, and the relative L2 error that one step of least squares must reach in the first

@@ -32,7 +32,7 @@ NAMES = {
     *("helmholtz2d_66", "eikonal", "heat2d_multiscale", "heat2d_long", "wave2d", "wave2d_long", "burgers2d"),
     *("ginzburg_landau", "gray_scott", "cavity", "cavity_ghia", "taylor_green", "beltrami"),
     *("backward_step", "cylinder"),
-    *("poisson2d_multiscale", "darcy", "two_materials", "heat2d_varying"),
+    *("poisson2d_multiscale", "heat2d_disks", "darcy", "two_materials", "heat2d_varying"),
 }
 STORED = {
     "burgers1d": ("u",),

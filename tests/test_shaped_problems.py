@@ -100,6 +100,8 @@ def test_unknowns_that_count_in_a_part_of_the_domain(
         for name in ("v", "reference_v", "error_v"):
             assert np.array_equal(np.isfinite(file[name][()]), ~inside)
         assert np.isfinite(file["w"][()]).all()
+    assert run(["eval", "r", "--grid", "x=20,y=20", "--out", "e.h5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["errors"]["v"]["rel_l2"] < 1e-2
 
 
 @pytest.mark.parametrize(

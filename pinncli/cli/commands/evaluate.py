@@ -147,7 +147,7 @@ def _command() -> str:
 
 
 def _errors(solution: Solution, data: FieldSet | PointSet) -> dict[str, dict[str, float]]:
-    """The errors on these points, per unknown that has a reference there."""
+    """The errors on these points, per unknown that has a reference there; NaN is where it does not count."""
     import numpy as np
 
     from pinncli.evaluation import errors
@@ -160,7 +160,9 @@ def _errors(solution: Solution, data: FieldSet | PointSet) -> dict[str, dict[str
                 np.stack([np.ravel(data.fields[prefix + part]) for part in parts], axis=1)
                 for prefix in ("", "reference_")
             )
-            found[name] = asdict(errors(mine, true))
+            kept = np.isfinite(true).all(axis=1)
+            if kept.any():
+                found[name] = asdict(errors(mine[kept], true[kept]))
     return found
 
 
