@@ -33,6 +33,7 @@ BUDGETS: Mapping[str, int] = {
     "poisson5d": 110,
     "poisson10d": 110,
     "heat4d": 110,
+    "poisson3d_spheres": 290,
     "heat_ball5d": 110,
     "schrodinger": 290,
     "allen_cahn": 290,
@@ -55,6 +56,7 @@ BUDGETS: Mapping[str, int] = {
     "heat2d_disks": 290,
     "poisson2d_multiscale": 110,
     "heat2d_long": 290,
+    "channel_long": 290,
     "gray_scott": 290,
 }
 """Seconds of training where `--budget` says nothing; any other problem has a minute."""

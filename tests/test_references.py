@@ -21,6 +21,7 @@ NAMES = {
     *("damped_oscillator", "euler_beam", "burgers_inverse"),
     *("poisson_inverse", "heat_inverse"),
     *("helmholtz2d", "poisson5d", "poisson10d", "heat4d", "heat_ball5d", "kuramoto_sivashinsky"),
+    *("poisson3d_spheres", "channel_long"),
     *("poisson_holes", "poisson_lshape", "grad_shafranov"),
     *("poisson_neumann", "poisson3d", "elasticity", "stokes", "minimal_surface", "biharmonic_plate"),
     *("heat_family", "volterra", "fokker_planck", "source_from_integral"),

@@ -20,6 +20,7 @@ EVOLVING = {
     "heat2d_long": ("u",),
     "heat2d_disks": ("u",),
     "heat2d_varying": ("u",),
+    "channel_long": ("u", "v", "p"),
 }
 STEADY = {
     "biharmonic_plate": ("w",),

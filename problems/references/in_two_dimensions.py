@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cavities
 import flows
 import galerkin
 import harmonic
 import numpy as np
 import plane
+import unsteady
 from fourier import Array
 from reference import Reference, difference
 
@@ -150,4 +152,6 @@ MAKERS: dict[str, Callable[[], Reference]] = {
     "heat2d_long": heat2d_long,
     **harmonic.MAKERS,
     **flows.MAKERS,
+    **unsteady.MAKERS,
+    **cavities.MAKERS,
 }
