@@ -18,8 +18,9 @@ from torch import Tensor
 from pinncli.assembly import Assembly, assemble
 from pinncli.derivatives import Taylor
 from pinncli.piece import Piece, root_mean_square
-from pinncli.problem.defaults import Choices, FeatureNetwork, choose
+from pinncli.problem.defaults import Choices, FeatureNetwork, LocalNetwork, choose
 from pinncli.problem.legs import Leg
+from pinncli.problem.terms import Formulation
 from pinncli.residuals import Sample
 from pinncli.training import LoopState, Setup, Stage, Status, start, state_to_tree, tree_to_state
 
@@ -53,8 +54,10 @@ class MarchState:
 class Route:
     """What all legs share. `network` holds what trials have decided of frozen features, once for all."""
 
+    formulation: Formulation
+    """Of the whole, with the windows that are marched through."""
     legs: tuple[Leg, ...]
-    network: FeatureNetwork | None
+    network: FeatureNetwork | LocalNetwork | None
     timed: bool
     allowed: float | None
     """Seconds for which the march was begun, for all windows together."""

@@ -1,4 +1,4 @@
-"""What is tried before a march begins: frozen features, and kernels compiled for the derivatives."""
+"""What is tried before a march begins: frozen features, windows of time, compiled kernels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import torch
 
 from pinncli.derivatives import Taylor
 from pinncli.marching import Route
-from pinncli.optimisers import OPTIMISERS
-from pinncli.problem.defaults import FeatureNetwork, choose, features_first
+from pinncli.optimisers import OPTIMISERS, Optimiser
+from pinncli.pilot import Pilot, along, operations
+from pinncli.problem.defaults import FeatureNetwork, LocalNetwork, choose, features_first
+from pinncli.problem.evolution import first_march
 from pinncli.problem.settings import LeastSquaresSettings
-from pinncli.tuning import Tuner, accept, decided, tune
+from pinncli.problem.terms import Formulation
+from pinncli.problem.windows import count_windows
+from pinncli.tuning import Tuner, accept, tune
 
 TRIAL_TOLERANCE = 0.1
 """Of the least squares by which frozen features are tried, for half of the time allowed at most."""
@@ -22,27 +26,80 @@ COMPILE_SECONDS = 300.0
 """From here on `auto` compiles, which takes 10 to 40 s."""
 
 
-def with_features(
+def decided_route(
     route: Route, tree: Mapping[str, Any] | None, over: Callable[[], bool] = lambda: False
 ) -> Route:
-    """The route with frozen features, where some are asked for or good enough: those of the checkpoint, else
-    what trials on the first window make of them.
+    """The route with its network and its windows, where trials decide on them: as the checkpoint has them,
+    else frozen features for all of it where some are asked for or good enough, else a march by local ones.
     """
-    first = next(leg for leg in route.legs if leg.final).formulation
-    asked = choose(first).network
-    forced = isinstance(asked, FeatureNetwork)
-    network = asked if isinstance(asked, FeatureNetwork) else features_first(first)
-    if network is None or (len(route.legs) > 1 and not forced):
-        return route
     if tree is not None:
-        return replace(route, network=decided(network, tree)) if "network" in tree else route
-    if not forced and route.dtype != torch.float64:
+        return _restored(route, tree)
+    route = _with_features(route, over)
+    if route.network is not None or route.dtype != torch.float64:
         return route
-    optimiser = OPTIMISERS["lsq"](
-        **LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE).model_dump(exclude={"kind"})
-    )
-    tuner = Tuner(first, optimiser, route.seed, route.device, route.dtype, over)
+    optimiser = trial_least_squares()
+    march = Pilot(route, optimiser, operations(route.allowed), over).find()
+    return route if march is None else along(route, march)
+
+
+def decisions(route: Route) -> dict[str, Any]:
+    """What a checkpoint must hold of a route: nothing where no trials were needed."""
+    network = route.network
+    if network is None:
+        return {}
+    patches = {str(k): count for k, count in enumerate(network.patches or ())}
+    tree: dict[str, Any] = {"scale": network.scale, "patches": patches}
+    if isinstance(network, LocalNetwork):
+        tree |= {"width": network.each, "windows": count_windows(route.formulation.problem)}
+    else:
+        tree |= {"width": network.width}
+    return {"network": tree}
+
+
+def _restored(route: Route, tree: Mapping[str, Any]) -> Route:
+    """As `decisions` has left it."""
+    if "network" not in tree:
+        return route
+    saved = tree["network"]
+    patches = tuple(saved["patches"][str(k)] for k in range(len(saved["patches"])))
+    march = first_march(route.formulation) if "windows" in saved else None
+    if march is not None:
+        local = replace(march.network, each=saved["width"], scale=saved["scale"], patches=patches)
+        return along(route, replace(march, windows=saved["windows"], network=local))
+    network = _features(route)
+    if network is None:
+        return route
+    network = replace(network, width=saved["width"], scale=saved["scale"], patches=patches)
+    return replace(route, network=network)
+
+
+def _features(route: Route) -> FeatureNetwork | None:
+    """Those that the problem asks for, or that it lets be tried."""
+    formulation = _first(route)
+    asked = choose(formulation).network
+    if isinstance(asked, FeatureNetwork):
+        return asked
+    return features_first(formulation) if len(route.legs) == 1 else None
+
+
+def _first(route: Route) -> Formulation:
+    return next(leg for leg in route.legs if leg.final).formulation
+
+
+def _with_features(route: Route, over: Callable[[], bool]) -> Route:
+    """With what trials on the first window make of frozen features."""
+    first, network = _first(route), _features(route)
+    forced = isinstance(choose(first).network, FeatureNetwork)
+    if network is None or not (forced or route.dtype == torch.float64):
+        return route
+    tuner = Tuner(first, trial_least_squares(), route.seed, route.device, route.dtype, over)
     return replace(route, network=tune(network, tuner) if forced else accept(network, tuner))
+
+
+def trial_least_squares() -> Optimiser:
+    """The optimiser of trials: it ends early, for a rough answer."""
+    settings = LeastSquaresSettings(kind="lsq", tolerance=TRIAL_TOLERANCE)
+    return OPTIMISERS["lsq"](**settings.model_dump(exclude={"kind"}))
 
 
 def described(route: Route) -> str:
@@ -51,6 +108,9 @@ def described(route: Route) -> str:
     if network is None or network.scale is None:
         return ""
     patches = " x ".join(map(str, network.patches or (1,)))
+    if isinstance(network, LocalNetwork):
+        windows = count_windows(route.formulation.problem)
+        return f"local features: {network.each} on each of {patches} patches, in {windows} time windows"
     return f"frozen features: {network.width} in {patches} patches, scale {network.scale:.3g}"
 
 

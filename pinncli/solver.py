@@ -30,13 +30,13 @@ from pinncli.marching import (
 )
 from pinncli.optimisers import OPTIMISERS
 from pinncli.piece import Piece
-from pinncli.preparation import compiled, described, with_features
+from pinncli.preparation import compiled, decided_route, decisions, described
 from pinncli.problem.defaults import Choices, choose
 from pinncli.problem.formulation import formulate
 from pinncli.problem.legs import Leg, legs
 from pinncli.problem.loading import load_text
 from pinncli.problem.terms import Formulation
-from pinncli.problem.windows import until
+from pinncli.problem.windows import count_windows, until
 from pinncli.recorder import Recorder
 from pinncli.runs.store import Run
 from pinncli.solution import ROUGH_ERRORS, Solution
@@ -50,7 +50,6 @@ from pinncli.training import (
     start,
     train,
 )
-from pinncli.tuning import decisions
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
 
@@ -106,7 +105,7 @@ def solve(
     allowed = options.max_time if tree is None else _allowed(tree)
     route = _route(formulation, options.seed, *place, allowed, timed=options.max_time is not None)
     until_half = math.inf if options.max_time is None else began + 0.5 * options.max_time
-    route = with_features(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
+    route = decided_route(route, tree, lambda: time.monotonic() >= until_half or stop() is not None)
     route, notice = compiled(route, tree)
     prepared = time.monotonic() - began
     if tree is None:
@@ -120,12 +119,12 @@ def solve(
         began -= state.loop.elapsed  # a continued run counts the time of all its parts
         _check_length(run, route.assembly(route.legs[0], ()), tree)
     notices = (notice,) if tree is not None else (described(route), notice)
-    kept: dict[str, Any] = {"allowed": allowed or 0.0, "compiled": route.compiled} | decisions(route.network)
+    kept: dict[str, Any] = {"allowed": allowed or 0.0, "compiled": route.compiled} | decisions(route)
     keeper = Recorder(run, formulation.problem.training.checkpoint_seconds, kept, notices)
     status, state, pieces = yield from _march(route, state, options, keeper, stop)
     if status != "interrupted" or state.loop.step:  # before the first step nothing is decided: try again
         keeper.save(state)
-    solution = Solution(until(formulation, len(pieces) - 1), pieces)
+    solution = Solution(until(route.formulation, len(pieces) - 1), pieces)
     facts: dict[str, Any] = {
         "schema": 1,
         "status": status,
@@ -155,10 +154,10 @@ def load_solution(run: Run, device: str = "auto", precision: str | None = None) 
         raise UsageError(f"{run.folder}: nothing was saved yet: run pinncli solve again")
     formulation = formulate(loaded)
     route = _route(formulation, seed, *_place(device, chosen), _allowed(tree))
-    route = with_features(route, tree)
+    route = decided_route(route, tree)
     _check_length(run, route.assembly(route.legs[0], ()), tree)
     pieces = route.pieces([*(w.theta for w in finished_windows(tree, route.device)), tree["theta"]])
-    return Solution(until(formulation, len(pieces) - 1), pieces)
+    return Solution(until(route.formulation, len(pieces) - 1), pieces)
 
 
 def _route(
@@ -171,7 +170,7 @@ def _route(
 ) -> Route:
     """The legs of a problem; what trials decide of frozen features is still open."""
     warm = formulation.problem.marching.warm
-    return Route(legs(formulation), None, timed, allowed, seed, place, dtype, warm)
+    return Route(formulation, legs(formulation), None, timed, allowed, seed, place, dtype, warm)
 
 
 def _allowed(tree: Mapping[str, Any]) -> float | None:
@@ -302,7 +301,8 @@ def _train(
                     record, state = next(loop)
                 except StopIteration as end:
                     return *end.value, assembly
-                record = replace(record, window=leg.window, constants=dict(leg.constants))
+                windows = count_windows(route.formulation.problem)
+                record = replace(record, window=leg.window, windows=windows, constants=dict(leg.constants))
                 yield keeper.step(record, replace(march, loop=state))
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):

@@ -55,7 +55,7 @@ class StepRecord:
     `value` is the objective as the optimiser sees it, with all weights; `losses` the share of every
     condition without the adaptive ones, comparable over the run, and `error` the largest relative L2
     error (both only now and then, else None); `event` says what happened besides; `window` is the time
-    window, and `constants` the values of those that a curriculum changes.
+    window out of so many `windows`, and `constants` the values of those that a curriculum changes.
     """
 
     stage: int
@@ -71,6 +71,7 @@ class StepRecord:
     elapsed: float
     event: str = ""
     window: int = 0
+    windows: int = 1
     constants: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -184,7 +185,8 @@ def train(
 def _ends(setup: Setup, state: LoopState, began: float, stop: Callable[[], str | None]) -> Status | None:
     if stop():
         return "interrupted"
-    if setup.max_time is not None and time.monotonic() - began >= setup.max_time:
+    first = state.stage == state.stage_step == 0  # without one, a time window would be left unsolved
+    if setup.max_time is not None and not first and time.monotonic() - began >= setup.max_time:
         return "time-limit"
     if setup.max_steps is not None and state.step >= setup.max_steps:
         return "complete"

@@ -9,9 +9,8 @@ the features for as long as that gains a factor of ten. It depends on the proble
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
@@ -87,21 +86,6 @@ class Tuner:
                 break
         value = assembly.objective(assembly.fresh(FRESH_INTERIOR, FRESH_SIDE)).value(theta)
         return value if math.isfinite(value) else math.inf
-
-
-def decisions(network: object) -> dict[str, Any]:
-    """What of `network` a checkpoint must hold: nothing of one that needed no trials."""
-    if not isinstance(network, FeatureNetwork):
-        return {}
-    patches = {str(k): count for k, count in enumerate(network.patches or ())}
-    return {"network": {"width": network.width, "scale": network.scale, "patches": patches}}
-
-
-def decided(network: FeatureNetwork, tree: Mapping[str, Any]) -> FeatureNetwork:
-    """`network` as the checkpoint `tree` has it."""
-    saved = tree["network"]
-    patches = tuple(saved["patches"][str(k)] for k in range(len(saved["patches"])))
-    return replace(network, width=saved["width"], scale=saved["scale"], patches=patches)
 
 
 def accept(network: FeatureNetwork, tuner: Tuner) -> FeatureNetwork | None:

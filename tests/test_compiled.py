@@ -99,7 +99,9 @@ def route_of(setting: str, allowed: float | None) -> Route:
     text = PROBLEM.replace('compiled = "on"', f'compiled = "{setting}"')
     loaded = load_text(text, "decay", "decay.toml", Path())
     formulation = formulate(loaded)
-    return Route(legs(formulation), None, True, allowed, 0, torch.device("cpu"), torch.float64, True)
+    return Route(
+        formulation, legs(formulation), None, True, allowed, 0, torch.device("cpu"), torch.float64, True
+    )
 
 
 def test_auto_compiles_long_runs_and_a_run_keeps_what_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ LAYERS = {
     "assembly": 9,
     "handover": 9,
     "marching": 9,
+    "pilot": 9,
     "preparation": 9,
     "recorder": 9,
     "piece": 9,

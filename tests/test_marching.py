@@ -505,6 +505,6 @@ def test_trials_take_no_time_of_the_first_window(tmp_path: Path, monkeypatch: py
         return route
 
     monkeypatch.setattr("pinncli.solver.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("pinncli.solver.with_features", long_trials)
+    monkeypatch.setattr("pinncli.solver.decided_route", long_trials)
     done = solved(tmp_path / "run", DECAY + "[marching]\nwindows = 2\n", max_time=4.0)
     assert {record.window for record in done.records} == {0, 1}

@@ -111,6 +111,8 @@ def advance(progress: Progress, record: StepRecord) -> Progress:
     if len(trace) > _TRACE:
         trace, every = trace[::2], 2 * every
     plan = progress.plan
+    if record.windows != plan.windows:
+        plan = replace(plan, windows=record.windows)  # a pilot has cut the range of time
     if record.optimiser == "lsq" and all(kind != "lsq" for kind, _ in plan.stages):
         plan = replace(plan, stages=(("lsq", _MANY_STEPS),))  # frozen features have proved good enough
     return replace(

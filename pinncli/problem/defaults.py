@@ -180,15 +180,15 @@ def choose(
     *,
     timed: bool = False,
     allowed: float | None = None,
-    decided: FeatureNetwork | None = None,
+    decided: FeatureNetwork | LocalNetwork | None = None,
 ) -> Choices:
     """Fill in what the problem leaves open; `timed` says that a time limit ends the run.
 
     `allowed` is the time in seconds for which the run was begun, None without a limit: a continued run may
     have another limit, but keeps its network and its numbers of points.
 
-    `decided` is what trials have made of frozen features: those that the problem asks for, or those of
-    `features_first`. Pure: the same problem gives the same choices.
+    `decided` is what trials have made of frozen features: those that the problem asks for, those of
+    `features_first`, or local ones to march with. Pure: the same problem gives the same choices.
     """
     problem = formulation.problem
     d = len(problem.coordinates)
@@ -306,7 +306,7 @@ def _network(formulation: Formulation, ample: bool, reasons: list[str]) -> AnyNe
     if isinstance(settings, FeatureSettings):
         return _features(settings, formulation, periodic, reasons)
     if isinstance(settings, LocalSettings):
-        return _local(settings, formulation, periodic)
+        return local_network(settings, formulation, periodic)
     if features_first(formulation):
         reasons.append("frozen features are tried first, and taken where they leave hardly any residual")
     width, depth = _row(NETWORK, d)
@@ -384,7 +384,10 @@ def _features(
     )
 
 
-def _local(settings: LocalSettings, formulation: Formulation, periodic: tuple[str, ...]) -> LocalNetwork:
+def local_network(
+    settings: LocalSettings, formulation: Formulation, periodic: tuple[str, ...]
+) -> LocalNetwork:
+    """The network that the settings of `kind = "local"` describe."""
     return LocalNetwork(
         kind=settings.kind,
         each=settings.width,
