@@ -231,19 +231,32 @@ class Objective:
         return totals
 
     def condition_rows(self, theta: Tensor) -> dict[str, list[Tensor]]:
-        """Unscaled, signed residuals (n,) of every condition at its points, one per component."""
-        found: dict[str, list[list[Tensor]]] = {}
+        """Unscaled, signed residuals (n,) of every condition at its points, one per component.
+
+        They are written to memory that is there before the first block: kept between the blocks' own, they
+        would leave gaps that no later block fits into.
+        """
+        counts: dict[str, int] = {}
+        for group, sample in zip(self.groups, self.samples, strict=True):
+            for condition in group.conditions:
+                counts[condition.name] = counts.get(condition.name, 0) + len(sample)
+        found = {
+            condition.name: [theta.new_empty(counts[condition.name]) for _ in range(condition.components)]
+            for group in self.groups
+            for condition in group.conditions
+        }
+        starts = dict.fromkeys(found, 0)
         with torch.no_grad():
             for block in self.blocks:
                 results, parameters = self._evaluate(block, theta)
                 for segment, rows in zip(block.segments, block.rows(results, parameters), strict=True):
-                    flat = iter(rows)
+                    flat, n = iter(rows), len(segment.sample)
                     for condition in segment.group.conditions:
-                        parts = [next(flat) for _ in range(condition.components)]
-                        found.setdefault(condition.name, []).append(parts)
-        return {
-            name: [torch.cat(parts) for parts in zip(*pieces, strict=True)] for name, pieces in found.items()
-        }
+                        start = starts[condition.name]
+                        for part in found[condition.name]:
+                            part[start : start + n] = next(flat)
+                        starts[condition.name] += n
+        return found
 
     def magnitudes(self, theta: Tensor) -> dict[str, Tensor]:
         """Unscaled |residual| (n,) of every condition at its points, components combined."""
