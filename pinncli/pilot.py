@@ -31,8 +31,8 @@ LOST = 0.03
 """A pilot ends where a window leaves this part of the residual that it began with (rms): nothing that is
 finer by a few steps will make up for it."""
 AGAIN = 0.25
-"""A pilot that has ended so is made once more with twice the windows where that takes no more than this part
-of the time allowed."""
+"""An ordinary differential equation is then tried once more in twice the windows, where that takes no more
+than this part of the time allowed."""
 GAIN = 0.5
 """A finer march must lower the residual (rms) to this part."""
 FINE = 1e-10
@@ -76,7 +76,8 @@ class Pilot:
         fits = self.fit(march)
         while len(fits) < march.windows:
             march = replace(march, windows=2 * march.windows)
-            if self.over() or LEAST_STEPS * march.operations > AGAIN * self.allowed:
+            dear = LEAST_STEPS * march.operations > AGAIN * self.allowed
+            if self.over() or dear or self.route.formulation.problem.space:
                 return None
             fits = self.fit(march)
         first = march.windows
