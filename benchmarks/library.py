@@ -32,6 +32,7 @@ BUDGETS: Mapping[str, int] = {
     "burgers_inverse": 110,
     "poisson5d": 110,
     "poisson10d": 110,
+    "poisson100d": 200,
     "heat4d": 110,
     "poisson3d_spheres": 290,
     "heat_ball5d": 110,

@@ -32,6 +32,8 @@ from pinncli.problem.windows import check_windows
 MEMORY_LIMIT = 64 * 2**30
 """Bytes; a problem that needs more is refused unless that is allowed."""
 _WHERE_PROBES = 65536
+_PLAIN_PROBES = 256
+"""Of a region that is taken whole, which has points or has none."""
 _THINNEST = 0.02
 """Share of a region that `where` should keep: the samplers find points by rejection."""
 
@@ -164,14 +166,13 @@ def _check_regions(formulation: Formulation, source: SourceMap) -> list[Diagnost
     for terms in formulation.conditions:
         if terms.data is not None:
             continue
+        tried = _WHERE_PROBES if terms.region.where is not None else _PLAIN_PROBES
         for label in faces(formulation.problem, terms.region.labels):
-            points = probe(formulation.problem, label, _WHERE_PROBES)
+            points = probe(formulation.problem, label, tried)
             kept = int(mask(terms.region.where, points).sum())
-            if kept < _THINNEST * _WHERE_PROBES:
+            if kept < _THINNEST * tried:
                 text = formulation.problem.conditions[terms.name].where or ""
-                message = (
-                    f"{kept or 'none'} of {_WHERE_PROBES} random points of {label} satisfy this: too few"
-                )
+                message = f"{kept or 'none'} of {tried} random points of {label} satisfy this: too few"
                 path = ("conditions", terms.name, "where")
                 findings.append(source.diagnose(path, message, text=text, span=(0, len(text))))
         findings += _check_places(terms, formulation, source)

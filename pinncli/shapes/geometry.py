@@ -143,8 +143,11 @@ class Geometry:
     def kept(self, label: str, part: Part, points: Array, normals: Array) -> tuple[Mask, Array]:
         """Which points (n, d) of a part belong to `label`, and the outward normals (n, d) there.
 
-        Outward of the domain on its boundary, of the named shape inside the domain.
+        Outward of the domain on its boundary, of the named shape inside the domain. Where the box is the
+        domain its faces are kept whole, as they are.
         """
+        if self.is_box and label not in self.shapes:
+            return np.ones(len(points), dtype=bool), normals
         aside = ASIDE * self.size * normals
         ahead, behind = self.inside(points + aside), self.inside(points - aside)
         outward = np.where(ahead, -1.0, 1.0)
