@@ -48,6 +48,7 @@ def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("engines.py", (), "| Laplacian, 3-d | 2 x 8 | 5 |", {"engines.md", "engines-transport-2x8.png"}),
         ("time_to_error.py", (), "| heat1d | 1e-02 |", {"time_to_error.md", "time_to_error-heat1d.png"}),
         ("records.py", (), "6e-8, 1,000 s GPU (KFAC/ENGD)", {"records.md", "records.json"}),
+        ("promises.py", (), "| damped_oscillator | 1e-09 | 10 s | 1 of 1 |", {"promises.md"}),
         ("library.py", (), "6e-8 (KFAC/ENGD, 1,000 s GPU)", {"library.md", "library.json"}),
         ("auto.py", (), "| heat1d | ", {"auto.md", "auto.json"}),
         ("memory.py", ("--only", "adam"), "| adam | 4 | ", {"memory.md"}),
