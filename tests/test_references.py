@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -45,20 +42,6 @@ STORED = {
     "schrodinger": ("h_real", "h_imag"),
 }
 """Files on a grid of x and t; those of t alone are the affair of `test_references_ordinary.py`."""
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of problems/references by name."""
-    monkeypatch.syspath_prepend(str(REFERENCES))
-    before = set(sys.modules)
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name in {path.stem for path in REFERENCES.glob("*.py")} - before:
-        sys.modules.pop(name, None)
 
 
 def stored(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

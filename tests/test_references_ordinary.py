@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -24,20 +21,6 @@ STORED = {
     "pendulum_dae": ("x", "y", "tension"),
 }
 MEASURED = {"reaction_rates": ["a", "b"], "wave_speed": ["u"], "lorenz_inverse": ["x", "y", "z"]}
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of problems/references by name."""
-    monkeypatch.syspath_prepend(str(REFERENCES))
-    before = set(sys.modules)
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name in {path.stem for path in REFERENCES.glob("*.py")} - before:
-        sys.modules.pop(name, None)
 
 
 def stored(name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -30,20 +27,6 @@ STEADY = {
 }
 POINTS = dict.fromkeys(("cavity", "backward_step", "cylinder"), ("u", "v", "p")) | {"heat2d_disks": ("u",)}
 STORED = {**EVOLVING, **STEADY, **POINTS}
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of problems/references by name."""
-    monkeypatch.syspath_prepend(str(REFERENCES))
-    before = set(sys.modules)
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name in {path.stem for path in REFERENCES.glob("*.py")} - before:
-        sys.modules.pop(name, None)
 
 
 def stored(name: str) -> tuple[list[np.ndarray], np.ndarray]:

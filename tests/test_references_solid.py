@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
 import pytest
 
 REFERENCES = Path(__file__).parents[1] / "problems" / "references"
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch):
-    """Imports a module of problems/references by name."""
-    monkeypatch.syspath_prepend(str(REFERENCES))
-    before = set(sys.modules)
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name in {path.stem for path in REFERENCES.glob("*.py")} - before:
-        sys.modules.pop(name, None)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
