@@ -117,8 +117,8 @@ class Assembly:
 
     def objective(self, samples: Sequence[Sample], draw: int | None = None) -> Objective:
         """The objective at `samples`, one per group; in training, with the directions of their draw."""
-        engine = self.engine if draw is None else self._engine_of(draw)
-        return Objective.of(self.network, engine, self.groups, samples, self.parameters, self.block)
+        trained = self if draw is None else replace(self, engine=self._engine_of(draw))
+        return trained.objective_of(self.groups, samples)
 
     def objective_of(self, groups: Sequence[Group], samples: Sequence[Sample]) -> Objective:
         """The objective of any groups, with this network and engine."""
