@@ -28,6 +28,7 @@ class Record:
     parameters: dict[str, float] = field(default_factory=dict)
     event: str = ""
     window: int = 0
+    windows: int = 1
     constants: dict[str, float] = field(default_factory=dict)
 
 

@@ -32,10 +32,10 @@ class Taylor:
 
     components: tuple[str, ...]
     lap_axes: tuple[int, ...]
-    lap_factor: float = 1.0
     fused: bool = True
     compiled: bool = False
     """Whether activations run as compiled kernels (`pinncli.derivatives.compiled`)."""
+    lap_factor: float = 1.0
 
     @property
     def records(self) -> bool:
