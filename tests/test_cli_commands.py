@@ -398,6 +398,13 @@ def test_show(asked: Asked, pinncli: Program) -> None:
     assert all(line == line.rstrip() for line in shown.splitlines())
 
 
+def test_show_says_whether_a_march_is_tried(pinncli: Program) -> None:
+    tried = "a march in windows of time with local features is tried"
+    assert tried in pinncli("show", "burgers1d").out
+    assert tried not in pinncli("show", "poisson2d").out
+    assert tried not in pinncli("show", "kdv").out
+
+
 def test_check(asked: Asked, pinncli: Program) -> None:
     Path("bad.toml").write_text(PROBLEM.replace("alpha*u_xx", "alfa*u_xx + beta"))
     assert pinncli("check", "./small.toml").out == "./small.toml: ok\n"

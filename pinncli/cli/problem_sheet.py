@@ -37,7 +37,7 @@ def problem_sheet(loaded: Loaded, report: Report) -> RenderableType:
     if not report.errors:
         parts += _section("In turn", _legs(loaded.problem))
     if report.choices is not None:
-        parts += _section("Why", [_bullets(report.choices.reasons)])
+        parts += _section("Why", [_bullets(_reasons(report.choices, report.formulation))])
     if report.formulation is not None and report.plan is not None:
         parts += _section("Derivatives", _derivatives(report.formulation, report.plan))
         parts += _section("Memory", [_memory(report.plan)])
@@ -205,6 +205,16 @@ def _adaptive(loaded: Loaded) -> list[str]:
     if training.causal != "off":
         words.append(f"causal in {training.causal.chunks} chunks of time")
     return words
+
+
+def _reasons(choices: Choices, formulation: Formulation | None) -> list[str]:
+    """Those of the choices, and what else is tried before them."""
+    from pinncli.problem.evolution import first_march
+
+    if formulation is None or first_march(formulation) is None:
+        return list(choices.reasons)
+    march = "a march in windows of time with local features is tried next, and taken where it works"
+    return [choices.reasons[0], march, *choices.reasons[1:]]
 
 
 _LAYERS = {"mlp": "layers", "gated": "gated layers", "piratenet": "residual blocks"}

@@ -21,7 +21,7 @@ from pinncli.sparse import Rows, SparseJacobian
 
 @dataclass(frozen=True)
 class ChainModel:
-    """0.5 |r + J v|^2 at one theta (p,). `fronts` are rows equivalent to [J r], `lost` what r has besides."""
+    """0.5 |r + J v|^2 at one theta (p,). `fronts` are rows equivalent to [J r]."""
 
     jacobian: SparseJacobian
     fronts: tuple[Rows, ...]
