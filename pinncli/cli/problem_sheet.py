@@ -106,13 +106,15 @@ def _geometry(loaded: Loaded) -> Iterator[RenderableType]:
 
     problem = loaded.problem
     geometry = geometry_of(problem)
-    if not problem.geometry or geometry is None:
+    if not problem.shape_names or geometry is None:
         return
     unit = {1: "ends", 2: "length", 3: "area"}.get(len(problem.space), "measure")
     table = _grid()
-    for name, text in problem.geometry.items():
+    texts = {name: f"from {shape.file}" for name, shape in problem.shapes.items()}
+    texts |= {name: f"= {text}" for name, text in problem.geometry.items()}
+    for name, text in texts.items():
         measure = geometry.measure("boundary" if name == "domain" else name)
-        table.add_row(clean(name), f"= {clean(text)}", f"boundary of {unit} {measure:.6g}")
+        table.add_row(clean(name), clean(text), f"boundary of {unit} {measure:.6g}")
     yield table
     if not geometry.is_box:
         yield _text(f"The domain fills {100 * geometry.share:.3g} % of the box.")

@@ -122,7 +122,7 @@ def _given(terms: ConditionTerms, maker: _Maker, left: dict[str, str]) -> tuple[
             raise NoFormulaError("the time window before gives its values")
         if not is_box(maker.problem):
             raise NoFormulaError("that is for boxes, and the domain is a shape")
-        if set(terms.region.labels) & set(maker.problem.geometry):
+        if set(terms.region.labels) & set(maker.problem.shape_names):
             raise NoFormulaError("it holds on a shape, not on a side of the box")
         if terms.data is not None or terms.region.where is not None:
             raise NoFormulaError("it holds on a part of a side only")

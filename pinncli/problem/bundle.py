@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pinncli.problem.data import resolve
+from pinncli.problem.named_files import resolve
 from pinncli.problem.overrides import apply, parse_override
 from pinncli.problem.source import KeyPath, Loaded
 
@@ -58,6 +58,7 @@ def _named(loaded: Loaded) -> list[tuple[KeyPath, str]]:
         if condition.data is not None
     ]
     found += [(("functions", name, "file"), function.file) for name, function in problem.functions.items()]
+    found += [(("shapes", name, "file"), shape.file) for name, shape in problem.shapes.items()]
     if problem.reference_data is not None:
         found.append((("reference_data", "file"), problem.reference_data.file))
     return found

@@ -244,9 +244,9 @@ def _check_use(loaded: Loaded, formulation: Formulation) -> list[Diagnostic]:
     ]
     findings += [
         source.diagnose((section, name), "is not used", severity="warning")
-        for section in ("constants", "functions", "geometry")
+        for section in ("constants", "functions", "shapes", "geometry")
         for name in getattr(problem, section)
-        if name not in asked and (section, name) != ("geometry", "domain")
+        if name not in asked and (section, name) not in (("geometry", "domain"), ("shapes", "domain"))
     ]
     return findings
 

@@ -319,7 +319,9 @@ def _bare_parts(rest: Sequence[ConditionTerms], problem: Problem) -> str:
         for label in filter(domain.is_boundary, terms.region.labels):
             bare &= ~(domain.on(label, points) & mask(terms.region.where, columns))
     sides = [f"{name}{sign}" for name in problem.space for sign in "-+"]
-    names = [n for n in (*sides, *problem.geometry) if n != "domain" and (domain.on(n, points) & bare).any()]
+    names = [
+        n for n in (*sides, *problem.shape_names) if n != "domain" and (domain.on(n, points) & bare).any()
+    ]
     return f"nothing is said on {', '.join(names) or 'a part of the boundary'}"
 
 

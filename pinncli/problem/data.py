@@ -7,35 +7,27 @@ whether they span a `grid` (axes in the problem's order) or are scattered `point
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pinncli.language.diagnostics import nearest
+from pinncli.problem.csv_text import Array, read_csv
 from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Problem
-from pinncli.problem.source import Loaded, is_control, printable
+from pinncli.problem.named_files import DataError
+from pinncli.problem.source import printable
 
 if TYPE_CHECKING:
     import h5py
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_CSV_BYTES = 128 * 2**20
 MAX_CELLS = 2**27
 """Numbers in one data or reference file (1 GiB of float64)."""
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".nc")
-
-
-class DataError(Exception):
-    """A data file is wrong; the message says where in it, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -61,31 +53,19 @@ class Reference:
     """Estimated relative L2 error, where the file states it."""
 
 
-def resolve(file: str, loaded: Loaded) -> Path:
-    """The path of a data file named in a problem; raises `DataError`.
-
-    Files lie in the problem's folder or below. A problem that the user gave by its path may also
-    name others; one from the library may not reach out of its folder.
-    """
-    if not file or len(file) > 1000 or any(is_control(c) for c in file):
-        raise DataError("not a file name")
-    path = loaded.folder / file
+def _content(path: Path) -> bytes:
+    """What is in a CSV file; raises `DataError`."""
     try:
-        inside = path.resolve().is_relative_to(loaded.folder.resolve())
-        if not (loaded.trusted or inside) or (PurePosixPath(file).is_absolute() and not loaded.trusted):
-            raise DataError("is outside the problem's folder; give the problem by its path to allow that")
-        if not path.exists():
-            raise DataError("no such file; it is looked up from the problem's folder")
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError("not a file")
+        if path.stat().st_size > MAX_CSV_BYTES:
+            raise DataError(f"larger than {MAX_CSV_BYTES // 2**20} MiB; HDF5 has room for more")
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from None
-    return path
 
 
 def read_table(path: Path, problem: Problem) -> dict[str, Array]:
     """The columns of a CSV or HDF5 file of points, checked; raises `DataError`."""
-    columns = _read_hdf5_table(path) if path.suffix.lower() in _HDF5_SUFFIXES else _read_csv(path)
+    columns = _read_hdf5_table(path) if path.suffix.lower() in _HDF5_SUFFIXES else read_csv(_content(path))
     for name in problem.coordinates:
         if name not in columns:
             hint = nearest(name, columns)
@@ -115,74 +95,6 @@ def _check_domain(columns: Mapping[str, Array], problem: Problem) -> None:
         raise DataError(f"row {row + 1}: {place} is outside the domain{rest}")
 
 
-def _read_csv(path: Path) -> dict[str, Array]:
-    """Rows are counted from 1, the header not among them."""
-    try:
-        if path.stat().st_size > MAX_CSV_BYTES:
-            raise DataError(f"larger than {MAX_CSV_BYTES // 2**20} MiB; HDF5 has room for more")
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError("not UTF-8 text") from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}") from None
-    lines = (line for line in io.StringIO(text, newline=None) if line.strip() and not line.startswith("#"))
-    reader = csv.reader(lines, skipinitialspace=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header)
-        values: list[float] = []
-        for row, cells in enumerate(reader, 1):
-            values += _numbers(cells, header, row)
-    except csv.Error as error:
-        raise DataError(f"not a CSV file: {error}") from None
-    if not values:
-        raise DataError("there are no rows")
-    table = np.array(values, dtype=np.float64).reshape(-1, len(header))
-    return {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(header)}
-
-
-def _check_header(header: list[str]) -> None:
-    if not header:
-        raise DataError("is empty; the first row should name the columns")
-    if len(header) > 1000:
-        raise DataError("more than 1000 columns")
-    for position, name in enumerate(header, 1):
-        if not name:
-            raise DataError(f"column {position} has no name in the first row")
-        if name in header[: position - 1]:
-            raise DataError(f"two columns are named '{printable(name, 40)}'")
-    if all(_is_number(name) for name in header):
-        raise DataError("the first row should name the columns, not hold numbers")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text  # Python's own way of writing 1_000
-
-
-def _numbers(cells: list[str], header: list[str], row: int) -> list[float]:
-    if len(cells) != len(header):
-        raise DataError(f"row {row} has {len(cells)} entries, the first row names {len(header)} columns")
-    try:
-        numbers = [float(cell) for cell in cells]
-        if all(map(math.isfinite, numbers)) and not any("_" in cell for cell in cells):
-            return numbers
-    except ValueError:
-        pass
-    for name, cell in zip(header, cells, strict=True):
-        place = f"row {row}, column '{printable(name, 40)}'"
-        if not cell.strip():
-            raise DataError(f"{place}: no value")
-        if not _is_number(cell):
-            raise DataError(f"{place}: '{printable(cell, 40)}' is not a number")
-        if not math.isfinite(float(cell)):
-            raise DataError(f"{place}: {float(cell)} is not a finite number")
-    raise DataError(f"row {row}: not numbers")
-
-
 def _read_hdf5_table(path: Path) -> dict[str, Array]:
     columns, _ = _read_hdf5(path)
     if not columns:
@@ -201,7 +113,7 @@ def _read_hdf5_table(path: Path) -> dict[str, Array]:
 
 def read_columns(path: Path) -> dict[str, Array]:
     """Everything in a CSV or HDF5 file by name, of any shape; raises `DataError`."""
-    return _read_hdf5(path)[0] if path.suffix.lower() in _HDF5_SUFFIXES else _read_csv(path)
+    return _read_hdf5(path)[0] if path.suffix.lower() in _HDF5_SUFFIXES else read_csv(_content(path))
 
 
 def read_reference(path: Path, problem: Problem) -> Reference:

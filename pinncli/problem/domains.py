@@ -10,8 +10,10 @@ import numpy as np
 
 from pinncli.errors import Diagnostic
 from pinncli.language.diagnostics import Finding, LanguageError
-from pinncli.problem.model import Problem
-from pinncli.problem.source import SourceMap
+from pinncli.problem.model import Problem, ShapeFile
+from pinncli.problem.named_files import DataError
+from pinncli.problem.shape_files import read_shape_file
+from pinncli.problem.source import SourceMap, printable
 from pinncli.shapes import Domain, Geometry, read_shape
 from pinncli.shapes.base import Array, Shape
 from pinncli.shapes.solid import Box
@@ -52,6 +54,10 @@ def check_geometry(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     reading = _reading(problem)
     found = []
     for name, finding in reading.findings:
+        if name in problem.shapes:
+            message = f"{printable(problem.shapes[name].file)}: {finding.message}"
+            found.append(source.diagnose(("shapes", name, "file"), message))
+            continue
         path, text = ("geometry", name), problem.geometry[name]
         found.append(
             source.diagnose(
@@ -61,10 +67,10 @@ def check_geometry(problem: Problem, source: SourceMap) -> list[Diagnostic]:
     geometry = reading.geometry
     if found or geometry is None or geometry.is_box:
         return found
-    text = problem.geometry["domain"]
+    text = problem.geometry.get("domain", "")
 
     def wrong(message: str, hint: str = "") -> list[Diagnostic]:
-        path = ("geometry", "domain")
+        path = ("geometry" if text else "shapes", "domain")
         return [source.diagnose(path, message, text=text, span=(0, len(text)), where=path, hint=hint)]
 
     if not geometry.share:
@@ -104,21 +110,36 @@ def _beyond(geometry: Geometry) -> str:
 
 def _reading(problem: Problem) -> _Reading:
     ranges = tuple((name, *problem.coordinates[name].range) for name in problem.space)
-    return _read(ranges, tuple(problem.geometry.items()), tuple(problem.constants.items()))
+    files = tuple((name, f) for name, f in problem.shapes.items() if f.content is not None)
+    return _read(ranges, files, tuple(problem.geometry.items()), tuple(problem.constants.items()))
+
+
+@lru_cache(maxsize=64)
+def _read_file(file: ShapeFile, names: tuple[str, ...]) -> Shape:
+    """Read once for all ranges of the coordinates and all texts."""
+    return read_shape_file(file, names)
 
 
 @lru_cache(maxsize=64)
 def _read(
     ranges: tuple[tuple[str, float, float], ...],
+    files: tuple[tuple[str, ShapeFile], ...],
     texts: tuple[tuple[str, str], ...],
     constants: tuple[tuple[str, float], ...],
 ) -> _Reading:
     if not ranges:
         message = "there is no space coordinate, so no geometry"
-        return _Reading(None, tuple((name, Finding(message, (0, len(text)))) for name, text in texts))
+        said = [*texts, *((name, file.file) for name, file in files)]
+        return _Reading(None, tuple((name, Finding(message, (0, len(text)))) for name, text in said))
     names, low, high = zip(*ranges, strict=True)
     shapes: dict[str, Shape] = {"box": Box(low, high)}
     findings: list[tuple[str, Finding]] = []
+    for name, file in files:
+        try:
+            shapes[name] = _read_file(file, names)
+        except DataError as error:
+            findings.append((name, Finding(str(error), (0, 0))))
+            shapes[name] = shapes["box"]
     for name, text in texts:
         try:
             shapes[name] = read_shape(text, shapes, dict(constants), len(names))

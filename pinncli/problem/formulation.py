@@ -16,9 +16,10 @@ from pinncli.language.parser import parse_equation, parse_expression, parse_labe
 from pinncli.language.program import Instruction, Program
 from pinncli.language.scope import Scope
 from pinncli.problem.ansatz import check_hard, derive_ansatz
-from pinncli.problem.data import DataError, DataTable, Reference, read_reference, read_table, resolve
+from pinncli.problem.data import DataTable, Reference, read_reference, read_table
 from pinncli.problem.domains import check_geometry, geometry_of, is_box
 from pinncli.problem.model import Condition
+from pinncli.problem.named_files import DataError, resolve
 from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
 from pinncli.problem.tables import read_function
@@ -256,7 +257,7 @@ def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str
         return ()
 
     for label in labels:
-        known = ["interior", "boundary", *sides, *problem.geometry]
+        known = ["interior", "boundary", *sides, *problem.shape_names]
         if label not in known:
             hint = nearest(label[:80], known) or f"there are {', '.join(known)}"
             return wrong(label, f"no region '{printable(label, 40)}'", hint)
@@ -264,7 +265,7 @@ def _labels(condition: Condition, path: KeyPath, report: _Reporter) -> tuple[str
             return wrong(label, "there is no space coordinate, so no boundary", f"write {' or '.join(sides)}")
         if label == "interior" and len(labels) > 1:
             return wrong(label, "interior and sides cannot share a condition", "write one condition for each")
-        space = label in (*outer, *problem.geometry)
+        space = label in (*outer, *problem.shape_names)
         if geometry and space and not report.findings and not geometry.parts(label):
             return wrong(label, f"{label} is nowhere on the boundary of the domain, nor inside it")
         spelled += outer if label == "boundary" and geometry and geometry.is_box else [label]

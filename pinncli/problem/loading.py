@@ -16,6 +16,7 @@ from pinncli.problem.formulation import formulate
 from pinncli.problem.library import find_problem
 from pinncli.problem.names import check_counts, check_names
 from pinncli.problem.overrides import Override, apply, parse_override, too_deep
+from pinncli.problem.shape_files import with_shape_files
 from pinncli.problem.shorthand import spell_out
 from pinncli.problem.source import KeyPath, Loaded, SourceMap, excerpt_of, is_control, scan
 from pinncli.problem.validation import validate
@@ -92,7 +93,8 @@ def _load(
         loaded = Loaded(name, problem, text, source, folder, trusted)
         crowds = check_counts(problem, source)
         findings += crowds or check_names(problem, source)
-        loaded = replace(loaded, problem=written_out(problem))
+        loaded, missing = with_shape_files(replace(loaded, problem=written_out(problem)))
+        findings += missing
         if not findings:
             return loaded
         findings += [] if crowds else _of_formulas(loaded)

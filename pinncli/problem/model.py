@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from pinncli.problem.settings import (
     AutoNetworkSettings,
@@ -67,6 +67,26 @@ class Function(Settings):
     interpolation: Literal["cubic", "linear", "nearest"] = "cubic"
 
 
+class ShapeFile(Settings):
+    """`[shapes.wing] file = "wing.csv"`: a shape whose outline or surface is in a file."""
+
+    file: str
+    scale: float = Field(default=1.0, gt=0)
+    """Factor of the file's numbers, such as 1e-3 from millimetres to metres."""
+    _content: bytes | None = PrivateAttr(default=None)
+
+    @property
+    def content(self) -> bytes | None:
+        """What is in the file; None until it is loaded, or where it cannot be."""
+        return self._content
+
+    def holding(self, content: bytes) -> ShapeFile:
+        """The same with what is in the file."""
+        held = self.model_copy()
+        held._content = content
+        return held
+
+
 class Condition(Settings):
     """An equation on a region: PDE, initial, boundary, periodic, data, integral, all alike."""
 
@@ -98,6 +118,7 @@ class Problem(Settings):
     """A constant may be written as text with numbers and earlier constants: "0.01/pi"."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     functions: dict[str, Function] = Field(default_factory=dict)
+    shapes: dict[str, ShapeFile] = Field(default_factory=dict)
     geometry: dict[str, str] = Field(default_factory=dict)
     definitions: dict[str, str] = Field(default_factory=dict)
     conditions: dict[str, Condition]
@@ -128,6 +149,11 @@ class Problem(Settings):
     def varied(self) -> tuple[str, ...]:
         """Names of the parameter coordinates, in order: neither space nor time."""
         return tuple(n for n, c in self.coordinates.items() if c.kind == "parameter")
+
+    @property
+    def shape_names(self) -> tuple[str, ...]:
+        """Names of all shapes, from files and from texts, in order."""
+        return (*self.shapes, *self.geometry)
 
     @property
     def components(self) -> tuple[str, ...]:

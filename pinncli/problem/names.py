@@ -25,7 +25,7 @@ RESERVED = frozenset({
 _OUTPUT_PREFIXES = ("residual_", "reference_", "error_")
 _MOST = {
     "coordinates": 20, "unknowns": 100, "constants": 1000, "parameters": 1000,
-    "definitions": 200, "conditions": 200,
+    "definitions": 200, "conditions": 200, "shapes": 200,
 }  # fmt: skip
 """Entries of a table: far more than any problem has, few enough to be checked at once."""
 _SECTIONS = ("coordinates", "unknowns", "constants", "parameters", "functions", "definitions")
@@ -44,11 +44,15 @@ def check_names(problem: Problem, source: SourceMap) -> list[Diagnostic]:
                 findings.append(source.diagnose(path, message, where=(section,)))
             else:
                 seen[name] = section
-    for section in ("conditions", "geometry"):
+    for section in ("conditions", "shapes", "geometry"):
         for name in getattr(problem, section):
             if not _is_identifier(name) or name in ("interior", "boundary", "box"):
                 message = f"'{printable(name, 40)}' cannot be a name: {_WHY}"
                 findings.append(source.diagnose((section, name), message, where=(section,)))
+    for name in problem.geometry:
+        if name in problem.shapes:
+            message = f"'{printable(name, 40)}' is already the name of one of the shapes"
+            findings.append(source.diagnose(("geometry", name), message, where=("geometry",)))
     findings += _check_ranges(problem, source)
     findings += _check_parameters(problem, source)
     findings += _check_references(problem, source)

@@ -135,7 +135,7 @@ def _tables(data: Mapping[str, Any], kinds: Sequence[str]) -> dict[str, bool]:
         "unknown number": bool(_table(data, "parameters")) and not measured,
         "data": measured,
         "parametric": "parameter" in kinds,
-        "geometry": bool(_table(data, "geometry")),
+        "geometry": bool(_table(data, "geometry") or _table(data, "shapes")),
         "coefficient file": bool(_table(data, "functions")),
         "integral": any("integral(" in str(c.get("equation", "")) for c in conditions),
         "exact": bool(_table(data, "exact")),

@@ -25,6 +25,7 @@ _CLOSED = frozenset(
         "constants",
         "parameters",
         "functions",
+        "shapes",
         "geometry",
         "definitions",
         "conditions",

@@ -14,9 +14,11 @@ from pinncli.language.lookups import Table
 from pinncli.language.nodes import Call, Equation, Node, Span, walk
 from pinncli.language.program import Program
 from pinncli.language.splines import FEWEST, interpolate
-from pinncli.problem.data import Array, DataError, read_columns
+from pinncli.problem.csv_text import Array
+from pinncli.problem.data import read_columns
 from pinncli.problem.domains import domain_of
 from pinncli.problem.model import Function, Problem
+from pinncli.problem.named_files import DataError
 from pinncli.problem.numeric import Points, faces, mask, parameters, place, probe, run
 from pinncli.problem.source import KeyPath, SourceMap
 from pinncli.problem.terms import ConditionTerms, Formulation

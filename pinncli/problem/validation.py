@@ -53,6 +53,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("unknowns", "*"): model.Unknown,
     ("parameters", "*"): model.Parameter,
     ("functions", "*"): model.Function,
+    ("shapes", "*"): model.ShapeFile,
     ("conditions", "*"): model.Condition,
     ("reference_data",): model.ReferenceData,
     ("network", "fourier"): settings.FourierSettings,

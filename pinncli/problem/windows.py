@@ -20,7 +20,8 @@ from pinncli.language.parser import parse_equation
 from pinncli.language.partials import Partial
 from pinncli.problem.ansatz import derived_again
 from pinncli.problem.counting import count_conditions, is_field_equation, order_in
-from pinncli.problem.data import Array, Reference
+from pinncli.problem.csv_text import Array
+from pinncli.problem.data import Reference
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import faces, fixed, mask, probe
 from pinncli.problem.source import SourceMap

@@ -99,6 +99,52 @@ def lshape(order: int) -> tuple[Callable[[Array], Array], float]:
     return lambda z: harmonic(z) - np.abs(z) ** 2 / 4, miss
 
 
+# ---- an island whose coast is a polygon from a file
+
+ISLAND = 48
+
+
+def coast() -> Array:
+    """The corners (n, 2) of the coast, to four decimals as they are written to the file."""
+    angle = 2.0 * np.pi * np.arange(ISLAND) / ISLAND
+    radius = 0.72 + 0.1 * np.cos(2 * angle + 0.5) + 0.09 * np.sin(3 * angle) + 0.05 * np.cos(5 * angle + 1.0)
+    return np.round(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), 4)
+
+
+def ashore(z: Array) -> Array:
+    """Whether points are on the island: a ray to the right crosses the coast an odd number of times."""
+    corners = coast() @ np.array([1.0, 1.0j])
+    odd = np.zeros(z.shape, dtype=bool)
+    for a, b in zip(corners, np.roll(corners, -1), strict=True):
+        beside = (a.imag <= z.imag) != (b.imag <= z.imag)
+        odd ^= beside & (z.real < a.real + (z.imag - a.imag) * (b - a).real / ((b - a).imag or 1.0))
+    return odd
+
+
+def island(order: int) -> tuple[Callable[[Array], Array], float]:
+    """-lap u = 1 on the island, u = 0 on the coast, by poles that crowd towards every corner.
+
+    u = -|z|^2/4 + h; on the outward bisector of a corner the poles of h have distances
+    L exp(-4 (sqrt n - sqrt j)), j = 1 to n (Gopal & Trefethen, SIAM J. Numer. Anal. 57, 2019, (3.2)).
+    """
+    corners = coast() @ np.array([1.0, 1.0j])
+    after, before = np.roll(corners, -1) - corners, np.roll(corners, 1) - corners
+    outward = -1j * after / abs(after) + 1j * before / abs(before)
+    outward /= abs(outward)
+    away = 0.15 * np.exp(-4.0 * (np.sqrt(order) - np.sqrt(np.arange(1, order + 1))))
+    poles = (corners[:, None] + outward[:, None] * away).ravel()
+    sizes = np.tile(away, len(corners))
+
+    def basis(z: Array) -> Array:
+        dipoles = sizes / (z[:, None] - poles)
+        return np.concatenate([polynomials(z, 4 * order), dipoles.real, dipoles.imag], axis=1)
+
+    share = 0.5 * (1.0 + np.tanh(np.linspace(-5.5, 5.5, 8 * order)))
+    edge = (corners[:, None] + after[:, None] * share).ravel()
+    harmonic, miss = fit(basis, edge, np.abs(edge) ** 2 / 4)
+    return lambda z: harmonic(z) - np.abs(z) ** 2 / 4, miss
+
+
 def _made(
     title: str,
     solver: Callable[[int], tuple[Callable[[Array], Array], float]],
@@ -111,6 +157,8 @@ def _made(
     inside = np.abs(z - CENTRES[:, None, None]).min(axis=0) >= RADIUS - 1e-9
     if solver is lshape:
         inside = ~((z.real > 1e-9) & (z.imag > 1e-9))
+    if solver is island:
+        inside = ashore(z)
     coarse, fine = (solver(order) for order in orders)
     u, before = np.zeros(z.shape), np.zeros(z.shape)
     u[inside], before[inside] = fine[0](z[inside]), coarse[0](z[inside])
@@ -137,7 +185,15 @@ def poisson_lshape() -> Reference:
     return _made("-lap u = 1 on [-1, 1]^2 less [0, 1]^2, u = 0 on the boundary", lshape, (24, 30), 1.0)
 
 
+def _island() -> Reference:
+    """Poles at the corners of the coast."""
+    return _made("-lap u = 1 on an island of 48 corners, u = 0 on the coast", island, (10, 14), 1.0)
+
+
 MAKERS: dict[str, Callable[[], Reference]] = {
     "poisson_holes": poisson_holes,
+    "island": _island,
     "poisson_lshape": poisson_lshape,
 }
+OUTLINES: dict[str, Callable[[], Array]] = {"island": coast}
+"""Corners (n, 2) of the shapes that problems read from files."""

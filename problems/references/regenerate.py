@@ -20,6 +20,7 @@ import conduction
 import etdrk4
 import field_data
 import h5py
+import harmonic
 import in_one_coordinate
 import in_two_dimensions
 import inverse_data
@@ -196,6 +197,14 @@ def write_coefficient(name: str, folder: Path) -> None:
     print(f"{path.name}: from {values.min():.2f} to {values.max():.2f}")
 
 
+def write_outline(name: str, folder: Path) -> None:
+    """Make the outline of a problem's shape: its corners in turn, x and y."""
+    corners = harmonic.OUTLINES[name]()
+    with (folder / f"{name}.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("x", "y"), *corners.tolist()])
+    print(f"{name}.csv: {len(corners)} corners")
+
+
 def write_samples(name: str, folder: Path) -> None:
     """Make the measurements of an inverse problem and print how well they determine its numbers."""
     if name == "burgers_inverse":
@@ -227,6 +236,8 @@ def main() -> None:
     for name in arguments.names or names:
         if name in random_fields.FIELDS:
             write_coefficient(name, arguments.into)
+        if name in harmonic.OUTLINES:
+            write_outline(name, arguments.into)
         if name in REFERENCES:
             write_reference(name, arguments.into)
         if name in SAMPLES:

@@ -119,7 +119,8 @@ def _by_component(asked: Mapping[str, V], vectors: Mapping[str, Sequence[str]]) 
 
 
 def _at_points(solution: Solution, file: Path) -> PointSet:
-    from pinncli.problem.data import DataError, read_table
+    from pinncli.problem.data import read_table
+    from pinncli.problem.named_files import DataError
 
     if not file.is_file():
         raise NotFoundError(f"{file}: no such file")

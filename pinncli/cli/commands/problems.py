@@ -97,7 +97,7 @@ def _draw_domain(problem: Problem, path: Path) -> None:
     from pinncli.cli.plotting import domain_figure, figure_bytes
 
     sides = [f"{name}{sign}" for name in problem.space for sign in "-+"]
-    labels = [n for n in (*sides, *problem.geometry) if n != "domain" and geometry.parts(n)]
+    labels = [n for n in (*sides, *problem.shape_names) if n != "domain" and geometry.parts(n)]
     Files().write_atomic(path, figure_bytes(domain_figure(problem.title, geometry, labels), kind))
     result(str(path))
 
