@@ -32,8 +32,10 @@ from pinncli.problem.model import Problem
 from pinncli.problem.numeric import predicate
 from pinncli.problem.point_groups import PointGroup, point_groups
 from pinncli.problem.settings import ResampleSettings
-from pinncli.problem.terms import ConditionTerms, Formulation
-from pinncli.residuals import Condition, Group, Sample
+from pinncli.problem.terms import ConditionTerms, Formulation, Propagation
+from pinncli.problem.waves import places, propagated
+from pinncli.propagation import Propagated
+from pinncli.residuals import Condition, Group, Sample, run_on_coordinates
 from pinncli.shapes import Domain
 from pinncli.weighting import natural_scale
 
@@ -241,7 +243,8 @@ def assemble(
     lap_axes = tuple(names.index(name) for name in problem.space)
     if formulation.ansatz is not None:
         known = formulation.ansatz
-        network = Ansatz(network, Known(known.program, known.indices, names, len(problem.components)))
+        lead = _lead(known.propagation, domain, handover, device, dtype) if known.propagation else None
+        network = Ansatz(network, Known(known.program, known.indices, names, len(problem.components), lead))
     groups, regions = _groups(point_groups(formulation, choices), formulation, domain, device, dtype)
     together = point_groups(formulation, choices, formulation.met)
     met, met_regions = _groups(together, formulation, domain, device, dtype)
@@ -286,10 +289,46 @@ def _prove(assembly: Assembly) -> None:
     theta = theta.to(assembly.device, assembly.dtype)
     found = assembly.met_objective(PROOF_POINTS).magnitudes(theta)
     plain = replace(assembly, network=network.inner).met_objective(PROOF_POINTS).magnitudes(theta)
+    alone = assembly.met_objective(PROOF_POINTS).magnitudes(torch.zeros_like(theta))
+    series = assembly.formulation.ansatz is not None and assembly.formulation.ansatz.propagation is not None
     for name, rows in found.items():
         size = max(1.0, float(plain[name].max()))  # of what has to cancel
-        if not float(rows.max()) <= PROOF_ROUNDINGS * torch.finfo(assembly.dtype).eps * size:
+        missed = rows - alone[name] if series else rows  # a Fourier sum misses what it leaves out
+        if not float(missed.max()) <= PROOF_ROUNDINGS * torch.finfo(assembly.dtype).eps * size:
             raise RuntimeError(f"the ansatz misses condition '{name}' by {float(rows.max()):.1e}")
+
+
+def _lead(
+    propagation: Propagation,
+    domain: Domain,
+    handover: Handover | None,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Propagated:
+    """The initial values of a window, the file's or those that the window before arrived at, led on."""
+    part = propagation.part
+    at = torch.tensor(places(domain, part), dtype=dtype, device=device)
+    if propagation.initial is None:
+        if handover is None:
+            raise ValueError("a later window propagates what the one before has arrived at")
+        wanted = {name: Partial(name, (0,) * len(domain.names)) for name in part.components}
+        columns = handover.columns(at, wanted)
+        rows = [columns[name] for name in part.components]
+    else:
+        rows = run_on_coordinates(propagation.initial, at, domain.names)
+    values = torch.stack(rows, dim=1).double().cpu().numpy()
+    found = propagated(values, part, propagation.share, domain)
+    rates, phases, real, imaginary, start = (
+        torch.tensor(each, dtype=dtype, device=device)
+        for each in (
+            found.exponents.real,
+            found.exponents.imag,
+            found.weights.real,
+            found.weights.imag,
+            found.start,
+        )
+    )
+    return Propagated(start, rates, phases, torch.complex(real, imaginary), part.space)
 
 
 def _networks(

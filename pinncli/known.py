@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -30,8 +30,15 @@ class Known:
     indices: tuple[MultiIndex, ...]
     coordinates: tuple[str, ...]
     components: int
+    lead: Callable[[Any], Any] | None = None
+    """What is added to G where that is no formula: propagated initial values."""
 
     def __call__(self, points: Any) -> tuple[Any, Any]:
+        """G and D (n, m) at the coordinates themselves, `points` (n, d), a tensor or a jet."""
+        lift, factor = self._formulas(points)
+        return (lift if self.lead is None else lift + self.lead(points)), factor
+
+    def _formulas(self, points: Any) -> tuple[Any, Any]:
         """G and D (n, m) at the coordinates themselves, `points` (n, d), a tensor or a jet."""
         m = self.components
         if isinstance(points, Tensor):

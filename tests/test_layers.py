@@ -29,6 +29,7 @@ LAYERS = {
     "device": 3,
     "residuals": 4,
     "known": 4,
+    "propagation": 4,
     "weighting": 4,
     "parameters": 4,
     "linearisation": 5,

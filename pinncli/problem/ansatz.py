@@ -12,18 +12,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pinncli.errors import Diagnostic
-from pinncli.language.algebra import AlgebraError
+from pinncli.language.algebra import ZERO, AlgebraError
 from pinncli.language.diagnostics import nearest
 from pinncli.language.given import Given, NoFormulaError, Ranges, given_by
 from pinncli.language.jets import Jets
 from pinncli.language.lifting import channels_of, factor_of, gaps_of, lift_of, roots_of, seam_of
+from pinncli.language.lowering import lower
 from pinncli.language.partials import MAX_ORDER, MultiIndex, downward_closure
 from pinncli.language.scope import Residual, Scope
 from pinncli.problem.domains import is_box
 from pinncli.problem.model import Problem
 from pinncli.problem.numeric import Array, run
+from pinncli.problem.propagation import linear_part
 from pinncli.problem.source import KeyPath, SourceMap, printable
-from pinncli.problem.terms import Ansatz, ConditionTerms, Formulation
+from pinncli.problem.terms import Ansatz, ConditionTerms, Formulation, Propagation
 
 _PROBES = 128
 _TOLERANCE = 1e-9
@@ -50,6 +52,14 @@ def derive_ansatz(
     Pure. What was asked for and cannot be is in `left`, with the reason.
     """
     asked = problem.network.hard
+    if problem.network.propagated is not None:
+        residuals = [*(t.residual for t in conditions), *definitions]
+        jets = Jets(replace(scope, normal=True))
+        maker = _Maker(problem, jets, *_channels(problem, residuals), tuple(periodic))
+        try:
+            return _propagated(maker, conditions, problem.network.propagated)
+        except NoFormulaError as reason:
+            return replace(maker.ansatz({}, (), ()), refused=str(reason))
     if asked == "off":
         return None
     wanted = [t for t in conditions if (asked == "auto" and _on_sides(t)) or t.name in asked]
@@ -73,6 +83,36 @@ def derive_ansatz(
     return maker.ansatz(data, tuple(t.name for t in wanted if t.name in met), reasons)
 
 
+def _propagated(maker: _Maker, conditions: Sequence[ConditionTerms], share: float) -> Ansatz:
+    """u = A + D N with A from the initial values, or from those of the window before.
+
+    Raises `NoFormulaError` where the equations do not lead them on.
+    """
+    problem = maker.problem
+    part = linear_part(problem, maker.jets.scope, conditions, maker.embedded)
+    start = f"{problem.time}-"
+    met = [terms for terms in conditions if start in terms.region.labels]
+    given: dict[str, Given] = {}
+    for terms in met:
+        if terms.handover:
+            handed = [partial.component for partial in terms.handover.values()]
+            given |= {name: Given(name, part.time, False, 0, ZERO) for name in handed}
+        elif terms.region.labels == (start,) and terms.data is None and terms.region.where is None:
+            given |= {d.component: d for d in given_by(maker.jets, terms.equation, start, maker.ranges)}
+        else:
+            raise NoFormulaError(f"'{terms.name}' gives more or less than the initial values")
+    if set(given) != set(problem.components):
+        raise NoFormulaError("the initial values of some unknown are not given")
+    formulas = [given[component].formula for component in problem.components]
+    data = {name: (replace(datum, formula=ZERO),) for name, datum in given.items()}
+    names = tuple(terms.name for terms in met)
+    asked = () if isinstance(problem.network.hard, str) else problem.network.hard
+    left = tuple((name, "initial values are propagated") for name in asked if name not in names)
+    ansatz = maker.ansatz(data, names, left)
+    initial = None if any(t.handover for t in met) else lower(formulas, maker.jets)
+    return replace(ansatz, propagation=Propagation(part, share, initial))
+
+
 def derived_again(formulation: Formulation) -> Formulation:
     """The same with the ansatz of its own conditions, where it had one of others."""
     if formulation.ansatz is None:
@@ -83,7 +123,12 @@ def derived_again(formulation: Formulation) -> Formulation:
 
 
 def check_hard(problem: Problem, ansatz: Ansatz | None, source: SourceMap) -> list[Diagnostic]:
-    """An error for every condition that is asked for by name and that no ansatz can meet."""
+    """An error for every condition that is asked for by name and that no ansatz can meet, and where initial
+    values are to be propagated that cannot be.
+    """
+    if ansatz is not None and ansatz.refused:
+        message = f"initial values cannot be propagated: {ansatz.refused}"
+        return [source.diagnose(("network", "propagated"), message, hint="leave it out")]
     asked = problem.network.hard
     if isinstance(asked, str):
         return []

@@ -410,6 +410,9 @@ def _feature_points(features: int, d: int) -> tuple[int, int]:
 def _by_construction(ansatz: Ansatz) -> list[str]:
     """What the ansatz meets, and why others stay equations."""
     met = [f"met by construction, for every network: {', '.join(ansatz.met)}"] if ansatz.met else []
+    if ansatz.propagation is not None:
+        share = ansatz.propagation.share
+        met.append(f"short waves, {share:g} of the initial values, are led on by the linear part")
     return met + [f"{name} stays an equation: {reason}" for name, reason in ansatz.left]
 
 

@@ -49,6 +49,9 @@ class AnyNetworkSettings(Settings):
     """Cosine-sine pairs per periodic coordinate."""
     hard: Literal["off", "auto"] | tuple[str, ...] = "off"
     """Conditions met by construction: those named, or with "auto" all for which that is possible."""
+    propagated: float | None = Field(default=None, gt=0, le=1)
+    """Lead the shortest waves of the initial values, which make up this part of them, on by the linear part
+    of the equations; the network adds what is missing."""
 
 
 class AutoNetworkSettings(AnyNetworkSettings):

@@ -48,6 +48,45 @@ class ConditionTerms:
 
 
 @dataclass(frozen=True)
+class LinearTerm:
+    """The slope of the field equation number `row` in `partial`: a formula of coordinates and partials."""
+
+    row: int
+    partial: Partial
+    slope: Program
+
+
+@dataclass(frozen=True)
+class LinearPart:
+    """The slopes of equations of first order in time, as many as components, in all partials.
+
+    `space` are the axes of the coordinates of space, `time` that of time.
+    """
+
+    components: tuple[str, ...]
+    space: tuple[int, ...]
+    time: int
+    terms: tuple[LinearTerm, ...]
+
+    @property
+    def wanted(self) -> tuple[Partial, ...]:
+        """The partials that slopes depend on."""
+        inputs = (i for term in self.terms for i in term.slope.inputs)
+        return tuple(dict.fromkeys(i.partial for i in inputs if i.partial is not None))
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Initial values whose short waves the linear part of the equations leads on: G in u = G + D N."""
+
+    part: LinearPart
+    share: float
+    """Of the initial values (relative L2), what those waves make up."""
+    initial: Program | None
+    """Of every component, as formulas of space; None where the window before has them."""
+
+
+@dataclass(frozen=True)
 class Ansatz:
     """u = G + D N, component by component: what it meets, and G and D as formulas of the coordinates."""
 
@@ -61,6 +100,10 @@ class Ansatz:
     """Whether the Laplacian is there too, after them."""
     program: Program
     """Per derivative G of every component, then D of every component."""
+    propagation: Propagation | None = None
+    """Where initial values are propagated: G is zero in the formulas, and the solver adds those to it."""
+    refused: str = ""
+    """Why they are not, where the file asks for it."""
 
 
 @dataclass(frozen=True)
