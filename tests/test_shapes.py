@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -299,3 +300,12 @@ def test_crossings_are_found_between_any_two_edges() -> None:
     assert crossing(((0, 0), (2, 0), (2, 2), (1, 0), (0, 2))) is not None  # touches
     assert crossing(((0, 0), (2, 0), (1, 0), (1, 1))) is not None  # runs back over itself
     assert crossing(((0, 0), (2, 0), (2, 2), (0, 2))) is None
+
+
+def test_a_polygon_is_the_same_by_edges_and_by_tables() -> None:
+    """Formulas take its edges one by one, numbers all at once; corners and level edges among the points."""
+    shape = read_shape("polygon([[0, 0], [1, 0], [1, 1], [0.5, 0.5], [0, 1], [-0.5, 0.5]])", {}, {}, 2)
+    grid = np.mgrid[-1:1.5:0.25, -1:1.5:0.25].reshape(2, -1).T
+    points = np.concatenate([uniform(0)(2000, 2, "points") * 3 - 1, grid])
+    formulas = SimpleNamespace(**{name: getattr(np, name) for name in dir(np) if not name.startswith("_")})
+    assert shape(points) == pytest.approx(shape.level(list(points.T), formulas), abs=1e-14)

@@ -14,6 +14,8 @@ from pinncli.shapes.base import Array, Leaf, Mask, Piece, Vector
 
 _PANELS = 1024
 _NEWTON = 4
+_BLOCK = 2**16
+"""Pairs of a point and an edge that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,12 @@ class Polygon(Leaf):
         return tuple(corners.min(axis=0).tolist()), tuple(corners.max(axis=0).tolist())
 
     def level(self, x: Sequence[Any], f: Any = np) -> Any:
-        """Distance from the nearest edge, negative where a ray to the right crosses an odd number of them."""
+        """Distance from the nearest edge, negative where a ray to the right crosses an odd number of them.
+
+        Of formulas an edge at a time, of numbers all edges of a block of points at once: the same sum.
+        """
+        if f is np:
+            return self._levels(np.stack(x, axis=1))
         u, v = x
         sign: Any = None
         nearest: Any = None
@@ -181,6 +188,33 @@ class Polygon(Leaf):
             flip = f.where(f.logical_and(beside, f.less(du, dv * (ex / ey))), -1.0, 1.0)
             sign = flip if sign is None else sign * flip
         return sign * f.sqrt(nearest)
+
+    def _levels(self, points: Array) -> Array:
+        """The level (n,) at `points` (n, 2)."""
+        rows = max(1, _BLOCK // len(self.vertices))
+        parts = [self._block(points[k : k + rows]) for k in range(0, len(points), rows)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _block(self, points: Array) -> Array:
+        """The same for so few points that a table of points and edges fits into the cache."""
+        start, edges, squares, slopes, low, high = self._lines
+        du, dv = points[:, :1] - start[:, 0], points[:, 1:] - start[:, 1]
+        share = (du * edges[:, 0] + dv * edges[:, 1]) * (1.0 / squares)
+        np.clip(share, 0.0, 1.0, out=share)
+        nearest = ((du - share * edges[:, 0]) ** 2 + (dv - share * edges[:, 1]) ** 2).min(axis=1)
+        crossed = (low <= points[:, 1:]) & (points[:, 1:] < high) & (du < dv * slopes)
+        level: Array = np.where(crossed.sum(axis=1) % 2, -1.0, 1.0) * np.sqrt(nearest)
+        return level
+
+    @cached_property
+    def _lines(self) -> tuple[Array, ...]:
+        """Starts (k, 2), edges (k, 2), squares of their lengths, dx/dy, lower and upper ends in y (k,)."""
+        start = np.array(self.vertices)
+        end = np.roll(start, -1, axis=0)
+        edges = end - start
+        rise = np.where(edges[:, 1] == 0.0, 1.0, edges[:, 1])
+        low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
+        return start, edges, np.sum(edges**2, axis=1), edges[:, 0] / rise, low, high
 
     def pieces(self) -> tuple[Piece, ...]:
         """The outline."""
