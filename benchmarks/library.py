@@ -35,6 +35,7 @@ BUDGETS: Mapping[str, int] = {
     "poisson100d": 200,
     "heat4d": 110,
     "poisson3d_spheres": 290,
+    "poisson_boltzmann": 290,
     "heat_ball5d": 110,
     "schrodinger": 290,
     "allen_cahn": 290,

@@ -62,7 +62,7 @@ STRANGERS = ("geometry", "networks", "derivatives", "device")
 LIBRARIES = {
     0: set(),
     1: {"lark", "sympy", "numpy"},
-    2: {"pydantic", "pydantic_core", "tomlkit", "numpy", "h5py"},
+    2: {"pydantic", "pydantic_core", "tomlkit", "numpy", "h5py", "trimesh"},
     3: {"torch", "numpy"},
     4: {"torch"},
     5: {"torch"},

@@ -50,6 +50,8 @@ FROZEN = {
     "grad_shafranov": (150, "{}", 1, 1, 1, 1e-8),
     "poisson_holes": (300, "{ x = 2, y = 2 }", 3, 1, 1, 0.25),
     "island": (300, "{}", 1.5, 1, 1, 3e-2),
+    "bracket": (300, "{}", 1, 1, 1, 1e-3),
+    "poisson_boltzmann": (400, "{ x = 2, y = 2 }", 3, 1, 1, 0.3),
     "poisson3d_spheres": (400, "{ y = 2 }", 1, 1, 1, 0.3),
     "poisson_lshape": (200, "{}", 3, 1, 1, 0.1),
     "stokes": (200, "{}", 1, 1, 1, 1e-6),

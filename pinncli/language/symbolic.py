@@ -185,7 +185,10 @@ class Translator:
             hint = nearest(name, shapes) if shapes else "shapes are named in [geometry]"
             raise LanguageError(f"no shape '{name}'", node.arguments[0].span, hint)
         point = [Formula(self._jets.coordinate(c)) for c in self._scope.space]
-        level: Formula = shapes[name](point, Functions)
+        try:
+            level: Formula = shapes[name](point, Functions)
+        except NotImplementedError as error:
+            raise LanguageError(str(error), node.arguments[0].span, "write a comparison instead") from None
         return Truth(apply("less_equal", level.expr, ZERO))
 
     def _at(self, operand: Node, point: tuple[tuple[str, Node], ...]) -> Value:

@@ -32,7 +32,7 @@ from pinncli.shapes import Domain
 
 _PROBES = 128
 _MAX_COMPONENTS = 12
-_STEPS, _BISECTIONS = 256, 50
+_STEPS, _BISECTIONS = 256, 30
 """Along a line through a shaped domain, to find where it leaves the domain."""
 _ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth")
 

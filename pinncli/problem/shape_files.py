@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -16,8 +17,10 @@ from pinncli.problem.named_files import DataError, resolve
 from pinncli.problem.source import Loaded, printable
 from pinncli.shapes.base import Shape
 from pinncli.shapes.reading import ShapeError, polygon
+from pinncli.shapes.surface import Facets, Surface
 
 MAX_BYTES = 64 * 2**20
+MAX_TRIANGLES = 20_000
 
 
 def with_shape_files(loaded: Loaded) -> tuple[Loaded, list[Diagnostic]]:
@@ -71,5 +74,38 @@ def _outline(file: ShapeFile, names: tuple[str, ...]) -> Shape:
         raise DataError(str(error)) from None
 
 
-FORMATS: Mapping[str, Callable[[ShapeFile, tuple[str, ...]], Shape]] = {".csv": _outline}
+def _surface(file: ShapeFile, names: tuple[str, ...]) -> Shape:
+    """What the triangles of an STL file enclose, whichever way round they are."""
+    if len(names) != 3:
+        raise DataError(f"a surface is for three space coordinates, and the problem has {len(names)}")
+    try:
+        import trimesh  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise DataError("reading STL needs trimesh: pip install 'pinncli[stl]'") from None
+    try:
+        mesh = trimesh.load_mesh(io.BytesIO(file.content or b""), file_type="stl")
+        corners = np.array(mesh.triangles, dtype=np.float64).reshape(-1, 3, 3) * file.scale
+    except Exception:  # whatever a hostile file may cause in there
+        raise DataError("not an STL file") from None
+    if not len(corners):
+        raise DataError("not an STL file: there are no triangles in it")
+    if len(corners) > MAX_TRIANGLES:
+        raise DataError(f"{len(corners)} triangles, where {MAX_TRIANGLES} are allowed")
+    if not np.isfinite(corners).all():
+        raise DataError("corners that are not finite")
+    if not mesh.is_watertight:
+        raise DataError("the surface is not closed: some edge has not two triangles")
+    if not mesh.is_winding_consistent:
+        raise DataError("neighbouring triangles run in opposite directions, so that no side is the outer one")
+    surface = Surface(corners)
+    area = surface.pieces()[0].measure
+    if not np.min(Facets(corners).areas) > 1e-12 * area:
+        raise DataError("a triangle has no area")
+    return surface if surface.volume > 0 else Surface(np.ascontiguousarray(corners[:, ::-1]))
+
+
+FORMATS: Mapping[str, Callable[[ShapeFile, tuple[str, ...]], Shape]] = {
+    ".csv": _outline,
+    ".stl": _surface,
+}
 """By the end of a file's name, what reads it."""

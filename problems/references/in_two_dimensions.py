@@ -10,6 +10,7 @@ import galerkin
 import harmonic
 import numpy as np
 import plane
+import screened
 import unsteady
 from fourier import Array
 from reference import Reference, difference
@@ -151,6 +152,7 @@ MAKERS: dict[str, Callable[[], Reference]] = {
     "gray_scott": gray_scott,
     "heat2d_long": heat2d_long,
     **harmonic.MAKERS,
+    **screened.MAKERS,
     **flows.MAKERS,
     **unsteady.MAKERS,
     **cavities.MAKERS,

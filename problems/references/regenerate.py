@@ -27,6 +27,7 @@ import inverse_data
 import measurements
 import numpy as np
 import random_fields
+import solids
 import split_step
 from fourier import Array
 from reference import Reference, difference, drift
@@ -205,6 +206,13 @@ def write_outline(name: str, folder: Path) -> None:
     print(f"{name}.csv: {len(corners)} corners")
 
 
+def write_solid(name: str, folder: Path) -> None:
+    """Make the surface of a problem's solid."""
+    triangles = solids.SOLIDS[name]()
+    (folder / f"{name}.stl").write_bytes(solids.stl_bytes(triangles))
+    print(f"{name}.stl: {len(triangles)} triangles")
+
+
 def write_samples(name: str, folder: Path) -> None:
     """Make the measurements of an inverse problem and print how well they determine its numbers."""
     if name == "burgers_inverse":
@@ -225,7 +233,7 @@ def write_samples(name: str, folder: Path) -> None:
 def main() -> None:
     """Make the named files, or all."""
     parser = argparse.ArgumentParser(description="Make the reference files of the problem library anew.")
-    names = list(dict.fromkeys((*REFERENCES, *SAMPLES, *field_data.SAMPLES)))
+    names = list(dict.fromkeys((*REFERENCES, *SAMPLES, *field_data.SAMPLES, *solids.SOLIDS)))
     here = Path(__file__).parent
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; default: all")
     parser.add_argument("--into", type=Path, default=here, help="folder; default: beside this script")
@@ -238,6 +246,8 @@ def main() -> None:
             write_coefficient(name, arguments.into)
         if name in harmonic.OUTLINES:
             write_outline(name, arguments.into)
+        if name in solids.SOLIDS:
+            write_solid(name, arguments.into)
         if name in REFERENCES:
             write_reference(name, arguments.into)
         if name in SAMPLES:
