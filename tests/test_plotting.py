@@ -22,6 +22,7 @@ from pinncli.errors import ProblemError
 from pinncli.evaluation import FieldSet
 from pinncli.problem.formulation import formulate
 from pinncli.problem.loading import load_problem
+from pinncli.shapes import Geometry, read_shape
 
 Formula = Callable[..., np.ndarray]
 LETTERS = {"t": "T", "x": "X", "y": "Y", "z": "Z", "p": ""}
@@ -195,6 +196,23 @@ def test_a_curved_domain_is_masked_and_outlined(points: dict[str, int]) -> None:
     if "z" not in points:
         radius = np.hypot(ends[:, 0] - 0.5, ends[:, 1] - 0.5)
         assert abs(radius - 0.5).max() < 0.13  # a cell
+
+
+def test_the_boundary_is_drawn_where_it_is() -> None:
+    """Curves in the plane, not transposed, interfaces too; the zero level on a plane through space."""
+    texts = {"core": "disk([0.5, 0.7], 0.1)", "domain": "ellipse([0.5, 0.5], [0.45, 0.3])"}
+    shapes = {name: read_shape(text, {}, {}, 2) for name, text in texts.items()}
+    scene = Scene(geometry=Geometry(("x", "y"), (0.0, 0.0), (1.0, 1.0), shapes))
+    ax = field_figures(punched({"y": 21, "x": 21}, {"u": wave}), scene)["solution"].axes[0]
+    lines = [np.array(line.get_data()) for line in ax.lines]
+    assert len(lines) == 2 and not ax.collections[1:]
+    assert ((lines[0][0] - 0.5) / 0.45) ** 2 + ((lines[0][1] - 0.5) / 0.3) ** 2 == pytest.approx(1.0)
+    assert np.hypot(lines[1][0] - 0.5, lines[1][1] - 0.7) == pytest.approx(0.1)
+    ball = {"domain": read_shape("ball([0.5, 0.5, 0.5], 0.3)", {}, {}, 3)}
+    scene = Scene(geometry=Geometry(("x", "y", "z"), (0.0,) * 3, (1.0,) * 3, ball))
+    ax = field_figures(fields_of({"z": 7, "y": 7, "x": 7}, {"u": wave}), scene)["solution"].axes[0]
+    (path,) = ax.collections[1].get_paths()
+    assert np.hypot(*(path.vertices - 0.5).T) == pytest.approx(0.3, abs=1e-3)
 
 
 @pytest.mark.parametrize(

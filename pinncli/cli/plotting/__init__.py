@@ -56,9 +56,11 @@ def field_figures_of(fields: FieldSet, scene: Scene) -> dict[str, Figure]:
                 if len(own.coordinates) == 1:
                     figures[f"field_{name}"] = solution_curves(own, [name], scene.samples)
                 else:
-                    figures[f"field_{name}"] = solution_figure(own, [name])
+                    figures[f"field_{name}"] = solution_figure(own, [name], geometry=scene.geometry)
         if residual_names(fields):
-            figures["residuals"] = residual_curves(fields) if single else residual_maps(fields)
+            figures["residuals"] = (
+                residual_curves(fields) if single else residual_maps(fields, scene.geometry)
+            )
     return figures
 
 
@@ -73,13 +75,15 @@ def _curves(fields: FieldSet, scene: Scene, names: list[str]) -> dict[str, Figur
 
 def _maps(fields: FieldSet, scene: Scene, names: list[str]) -> dict[str, Figure]:
     """Maps of the solution, of moduli and phases, of vectors; profiles."""
-    figures = solution_maps(fields, names, scene.samples)
+    figures = solution_maps(fields, names, scene.samples, scene.geometry)
     for base in complex_names(names):
         polar = in_polar_form(fields, base)
-        figures[f"polar_{base}"] = solution_figure(polar, [f"|{base}|", f"{PHASE}{base}"])
+        figures[f"polar_{base}"] = solution_figure(
+            polar, [f"|{base}|", f"{PHASE}{base}"], geometry=scene.geometry
+        )
     for parts in scene.vectors:
         if set(parts) <= set(names) and flat_or_solid(fields, parts):
-            figures[f"flow_{''.join(parts)}"] = flow_maps(fields, parts)
+            figures[f"flow_{''.join(parts)}"] = flow_maps(fields, parts, scene.geometry)
     if names:
         figures["slices"] = profiles(fields, names)
     return figures

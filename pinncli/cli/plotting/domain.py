@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pinncli.cli.plotting.outlines import curves
 from pinncli.cli.plotting.style import CYCLE, new_figure
 from pinncli.errors import UsageError
 from pinncli.problem.domains import uniform
@@ -30,7 +31,7 @@ def domain_figure(title: str, geometry: Geometry, labels: Sequence[str]) -> Figu
     for k, label in enumerate(labels):
         colour = CYCLE[k % len(CYCLE)]
         if len(names) == 2:
-            for curve in _curves(geometry, label):
+            for curve in curves(geometry, label):
                 axes.plot(*curve.T, color=colour)
         found = domain.sample(label, ARROWS if len(names) == 2 else BESIDE, uniform(1))
         axes.scatter(*_raised(found.points).T, s=6.0, color=colour, label=label)
@@ -50,12 +51,3 @@ def domain_figure(title: str, geometry: Geometry, labels: Sequence[str]) -> Figu
 def _raised(points: np.ndarray) -> np.ndarray:
     """Points on a line as points of the plane."""
     return np.pad(points, ((0, 0), (0, 1))) if points.shape[1] == 1 else points
-
-
-def _curves(geometry: Geometry, label: str) -> list[np.ndarray]:
-    """The curves of a part of the boundary, each as many points (n, 2)."""
-    curves = []
-    for part in geometry.parts(label):
-        for low, high in np.array([[0.0, 1.0]]) if part.spans is None else part.spans:
-            curves.append(part.piece.place(np.linspace(low, high, 400)[:, None])[0])
-    return curves

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from pinncli.evaluation import FieldSet
+    from pinncli.shapes import Geometry
 
 _ARROWS = 18
 _LINES = 150
 """Points along each axis of the even grid that streamlines are drawn on."""
 
 
-def flow_maps(fields: FieldSet, components: Sequence[str]) -> Figure:
+def flow_maps(fields: FieldSet, components: Sequence[str], geometry: Geometry | None = None) -> Figure:
     """The speed |(u, v)| with its direction, beside its reference and the length of the error."""
     name = f"|({', '.join(components)})|"
     made = {name: _length(fields, components)}
@@ -45,7 +46,7 @@ def flow_maps(fields: FieldSet, components: Sequence[str]) -> Figure:
         rows.append(row)
     if all(len(row) == 1 for row in rows):
         rows = [[row[0] for row in rows]]
-    return draw(with_speed, rows, overlay=_directions)
+    return draw(with_speed, rows, overlay=_directions, geometry=geometry)
 
 
 def flat_or_solid(fields: FieldSet, components: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 A solution and its reference have one colour scale: viridis, or, where the field has both signs, a
 diverging map centred on zero. Errors are signed, in another diverging map on their own scale; residuals
 are drawn as magnitudes on a logarithmic scale, for they span decades. Outside the domain, where fields
-are NaN, nothing is drawn but the outline.
+are NaN, nothing is drawn but the boundary, as lines.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from pinncli.cli.fieldnames import label, residual_names
 from pinncli.cli.plotting.data import held_at, spread
+from pinncli.cli.plotting.outlines import draw_outline
 from pinncli.cli.plotting.parts import PHASE
 from pinncli.cli.plotting.scene import Samples
 from pinncli.cli.plotting.style import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pinncli.evaluation import FieldSet
+    from pinncli.shapes import Geometry
 
 _DECADES = 5
 """Decades of a residual map below its largest value."""
@@ -107,7 +109,10 @@ def sections(fields: FieldSet) -> list[Section]:
 
 
 def solution_maps(
-    fields: FieldSet, components: Sequence[str], samples: Sequence[Samples] = ()
+    fields: FieldSet,
+    components: Sequence[str],
+    samples: Sequence[Samples] = (),
+    geometry: Geometry | None = None,
 ) -> dict[str, Figure]:
     """One figure of all components while it stays readable (4 rows), else one each.
 
@@ -116,18 +121,23 @@ def solution_maps(
     cuts = sections(fields)
     with_reference = any(f"reference_{n}" in fields.fields for n in components)
     if len(components) == 1 or (with_reference and len(components) * len(cuts) <= _MOST_ROWS):
-        return {"solution": solution_figure(fields, components, samples)}
-    return {f"solution_{n}": solution_figure(fields, [n], samples) for n in components}
+        return {"solution": solution_figure(fields, components, samples, geometry)}
+    return {f"solution_{n}": solution_figure(fields, [n], samples, geometry) for n in components}
 
 
-def solution_figure(fields: FieldSet, components: Sequence[str], samples: Sequence[Samples] = ()) -> Figure:
+def solution_figure(
+    fields: FieldSet,
+    components: Sequence[str],
+    samples: Sequence[Samples] = (),
+    geometry: Geometry | None = None,
+) -> Figure:
     """All of these components in one figure. Phases (`arg h`) are in a cyclic map."""
 
     def overlay(ax: Axes, shown: FieldSet, panel: Panel) -> None:
         if panel.samples:
             _dots(ax, shown, panel.section, samples)
 
-    return draw(fields, _rows(fields, components, sections(fields)), overlay=overlay)
+    return draw(fields, _rows(fields, components, sections(fields)), overlay=overlay, geometry=geometry)
 
 
 def _rows(fields: FieldSet, components: Sequence[str], cuts: Sequence[Section]) -> list[list[Panel]]:
@@ -169,7 +179,7 @@ def field_norm(fields: FieldSet, names: Sequence[str], cuts: Sequence[Section]) 
     return Normalize(low, high), FIELD_COLOURS
 
 
-def residual_maps(fields: FieldSet) -> Figure:
+def residual_maps(fields: FieldSet, geometry: Geometry | None = None) -> Figure:
     """A row of sections a residual; with one section each, three residuals a row."""
     names = residual_names(fields)
     rows: list[list[Panel]] = []
@@ -180,7 +190,7 @@ def residual_maps(fields: FieldSet) -> Figure:
     if all(len(row) == 1 for row in rows):
         panels = [row[0] for row in rows]
         rows = [panels[k : k + 3] for k in range(0, len(panels), 3)]
-    return draw(fields, rows)
+    return draw(fields, rows, geometry=geometry)
 
 
 def _title(fields: FieldSet, name: str, cut: Section) -> str:
@@ -193,10 +203,16 @@ def _title(fields: FieldSet, name: str, cut: Section) -> str:
     return f"{text},  {cut.label}" if cut.label else text
 
 
-def draw(fields: FieldSet, rows: Sequence[Sequence[Panel]], *, overlay: Overlay | None = None) -> Figure:
+def draw(
+    fields: FieldSet,
+    rows: Sequence[Sequence[Panel]],
+    *,
+    overlay: Overlay | None = None,
+    geometry: Geometry | None = None,
+) -> Figure:
     """Panels on a grid; neighbours of a row, and whole blocks, that share a scale share a colour bar.
 
-    `overlay` draws over each panel.
+    `overlay` draws over each panel, as do the lines of `geometry` where that is no plain box.
     """
     if _is_wide(fields, rows[0][0].section):
         rows = [[panel] for row in rows for panel in row]
@@ -208,7 +224,7 @@ def draw(fields: FieldSet, rows: Sequence[Sequence[Panel]], *, overlay: Overlay 
     for row, panels in enumerate(rows):
         for column, panel in enumerate(panels):
             ax = axes[row, column]
-            image = _map(ax, fields, panel)
+            image = _map(ax, fields, panel, geometry)
             if overlay is not None:
                 overlay(ax, fields, panel)
             shared.setdefault(id(panel.norm), (image, []))[1].append(ax)
@@ -222,7 +238,7 @@ def draw(fields: FieldSet, rows: Sequence[Sequence[Panel]], *, overlay: Overlay 
     return figure
 
 
-def _map(ax: Axes, fields: FieldSet, panel: Panel) -> Any:
+def _map(ax: Axes, fields: FieldSet, panel: Panel, geometry: Geometry | None) -> Any:
     cut = panel.section
     x, y = fields.coordinates[cut.across], fields.coordinates[cut.up]
     values = plane(fields, panel.field, cut)
@@ -238,7 +254,9 @@ def _map(ax: Axes, fields: FieldSet, panel: Panel) -> Any:
         shading="gouraud" if smooth else "nearest",
         rasterized=True,
     )
-    _outline(ax, x, y, values)
+    held = {name: float(fields.coordinates[name][k]) for name, k in cut.held.items()}
+    known = geometry is not None and draw_outline(ax, geometry, cut.across, cut.up, held)
+    _edge(ax, x, y, values, line=not known)
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     ax.locator_params(nbins=5)
@@ -250,12 +268,13 @@ def _map(ax: Axes, fields: FieldSet, panel: Panel) -> Any:
     return image
 
 
-def _outline(ax: Axes, x: Any, y: Any, values: NDArray[np.float64]) -> None:
-    """A line around what is finite, where something is not: the edge of a curved domain or of a hole."""
+def _edge(ax: Axes, x: Any, y: Any, values: NDArray[np.float64], *, line: bool) -> None:
+    """No frame where something is not finite: outside of a domain; a line around the rest where asked for."""
     inside = np.isfinite(values)
     if inside.all() or not inside.any() or min(values.shape) < 2:
         return
-    ax.contour(x, y, inside.astype(np.float64), levels=[0.5], colors="0.2", linewidths=0.9)
+    if line:
+        ax.contour(x, y, inside.astype(np.float64), levels=[0.5], colors="0.2", linewidths=0.9)
     for spine in ax.spines.values():
         spine.set_visible(False)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pinncli.problem.terms import Formulation
+    from pinncli.shapes import Geometry
 
 _PLAIN = re.compile(r"\s*(\w+)\s*=\s*(\w+)\s*")
 
@@ -35,10 +36,13 @@ class Scene:
     fewer: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The coordinates of components that have not all of them."""
     samples: tuple[Samples, ...] = ()
+    geometry: Geometry | None = None
+    """The domain in space, where it is no plain box or has shapes in it."""
 
 
 def scene_of(formulation: Formulation) -> Scene:
     """The scene of a problem. What is measured is known where the condition reads `u = column`."""
+    from pinncli.problem.domains import geometry_of
     from pinncli.problem.vectors import vectors_of
 
     problem = formulation.problem
@@ -53,4 +57,5 @@ def scene_of(formulation: Formulation) -> Scene:
         values = {u: columns[c] for u in sides for c in sides if u in problem.components and c in columns}
         samples.append(Samples(terms.name, points, values))
     fewer = {name: unknown.of for name, unknown in problem.unknowns.items() if unknown.of is not None}
-    return Scene(problem.components, vectors_of(formulation), fewer, tuple(samples))
+    geometry = geometry_of(problem) if problem.shape_names else None
+    return Scene(problem.components, vectors_of(formulation), fewer, tuple(samples), geometry)
