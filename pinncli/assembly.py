@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pinncli.adaptation import Adaptation, Attention, Balance, Causal, Gate
 from pinncli.derivatives import ENGINES, Cellwise, Engine
+from pinncli.derivatives.jet_index import jet_index
 from pinncli.geometry import SAMPLERS, draw_points, stream_seed
 from pinncli.handover import Handover
 from pinncli.known import Known
@@ -328,7 +329,7 @@ def _lead(
             found.start,
         )
     )
-    return Propagated(start, rates, phases, torch.complex(real, imaginary), part.space)
+    return Propagated(start, rates, phases, torch.complex(real, imaginary))
 
 
 def _networks(
@@ -503,7 +504,8 @@ def _block(
     """Points per block: the cache on a CPU, plenty on an accelerator, fewer where Jacobians are held."""
     block = 1 << 16
     if device.type == "cpu":
-        channels = max(len({(p.orders, p.laplacian) for p in w}) + 1 for g in groups for w in g.wanted)
+        axes = engine.lap_axes
+        channels = max(jet_index(len(g.coordinates), w, axes).size for g in groups for w in g.wanted)
         block = max(512, min(16384, BLOCK_BYTES // (8 * channels * network.width)))
     if not jacobians and not any(stage.optimiser.kind in JACOBIAN_KINDS for stage in choices.stages):
         return block

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ from pinncli.residuals import run_on_coordinates
 class Known:
     """Lift G and factor D of m components each, for `networks.Ansatz`.
 
-    `program` has 2 m outputs per derivative, G then D: for each of `indices`, then for the Laplacian
-    where there is one. A pass evaluates no more of it than its jets carry.
+    `program` has 2 m outputs per derivative, G then D, for each of `indices`. A pass evaluates no more of it
+    than its jets carry.
     """
 
     program: Program
@@ -45,13 +46,12 @@ class Known:
             values = torch.stack(self._rows(points, [0]), dim=1)
             return values[:, :m], values[:, m:]
         index: JetIndex = points.index
-        rows = [self.indices.index(alpha) for alpha in index.indices]
-        if index.lap is not None:
-            rows.append(len(self.indices))
+        terms = [(c, self.indices.index(alpha)) for channel in index.linear for c, alpha in channel]
         value = points.value if isinstance(points, AffineJet) else points.channels[0]
         with torch.no_grad():
-            flat = torch.stack(self._rows(value.t(), rows))
-        channels = flat.view(len(rows), 2 * m, -1)
+            flat = torch.stack(self._rows(value.t(), [row for _, row in terms])).view(len(terms), 2 * m, -1)
+            parts = (c * row if c != 1.0 else row for (c, _), row in zip(terms, flat, strict=True))
+            channels = torch.stack([sum(islice(parts, len(each))) for each in index.linear])
         return Jet(channels[:, :m], index), Jet(channels[:, m:], index)
 
     def _rows(self, points: Tensor, rows: Sequence[int]) -> list[Tensor]:

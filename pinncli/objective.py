@@ -21,7 +21,7 @@ from pinncli.derivatives import Cellwise, Engine
 from pinncli.derivatives.cellwise import Basis, evaluated
 from pinncli.derivatives.jet import Jet, LinearRecord, Tape
 from pinncli.derivatives.jet_index import jet_index
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Wanted
 from pinncli.linearisation import BlockMap, DenseMap, Linearisation, RecordedMap, record_block
 from pinncli.networks import Network, plain
 from pinncli.parameters import ParameterMap
@@ -267,8 +267,8 @@ class Objective:
 
     def _evaluate(
         self, block: Block, theta: Tensor
-    ) -> tuple[list[dict[Partial, Tensor]], list[dict[str, Tensor]]]:
-        weights = theta[: self.network.size]
+    ) -> tuple[list[dict[Wanted, Tensor]], list[dict[str, Tensor]]]:
+        weights = theta if len(theta) == self.network.size else theta[: self.network.size]
         if id(block) in self.kept:
             pairs = zip(self.kept[id(block)], block.calls, strict=True)
             results = [evaluated(bases, weights, call.wanted) for bases, call in pairs]

@@ -11,6 +11,7 @@ from torch import Tensor
 from pinncli.derivatives.affine import AffineJet
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex
+from pinncli.language.partials import MultiIndex
 
 BLOCK = 1 << 22
 """Entries of a block of waves at points."""
@@ -21,14 +22,13 @@ class Propagated:
     """A, of m components, as a sum of q exponentials of the coordinates.
 
     `rates` and `phases` (q, d) are the real and the imaginary part of the exponents by coordinate, `weights`
-    (q, m) complex, `start` (d,) is where all exponents are zero, `space` has the axes of a Laplacian.
+    (q, m) complex, `start` (d,) is where all exponents are zero.
     """
 
     start: Tensor
     rates: Tensor
     phases: Tensor
     weights: Tensor
-    space: tuple[int, ...]
 
     def __call__(self, points: Any) -> Any:
         """A (n, m) at the coordinates themselves, `points` (n, d), a tensor or a jet."""
@@ -44,11 +44,8 @@ class Propagated:
         """The weights (s, q, m) of every channel."""
         exponents = torch.complex(self.rates, self.phases)
         factors = [
-            torch.stack([exponents[:, k] ** order for k, order in enumerate(alpha)]).prod(0)
-            for alpha in index.indices
+            torch.stack([c * _power(exponents, alpha) for c, alpha in terms]).sum(0) for terms in index.linear
         ]
-        if index.lap is not None:
-            factors.append(exponents[:, list(self.space)].square().sum(1))
         return torch.stack(factors).unsqueeze(2) * self.weights
 
     def _channels(self, points: Tensor, weights: Tensor) -> Tensor:
@@ -65,3 +62,8 @@ class Propagated:
                 cosines, sines = cosines * sizes, sines * sizes
             found.append(cosines @ flat.real - sines @ flat.imag)
         return torch.cat(found).t().reshape(s, m, -1)
+
+
+def _power(exponents: Tensor, alpha: MultiIndex) -> Tensor:
+    """prod_i of the exponents (q, d) by coordinate to the orders alpha_i (q,)."""
+    return torch.stack([exponents[:, k] ** order for k, order in enumerate(alpha)]).prod(0)

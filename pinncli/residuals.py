@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pinncli.language.combining import Column, coefficients, combinations, without
 from pinncli.language.functions import integer_power
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Partial, Wanted, in_order, shape_of
 from pinncli.language.program import Input, Program
 from pinncli.language.scope import Residual, Site
 from pinncli.language.splines import Spline, evaluate
@@ -155,22 +156,45 @@ class Group:
     coordinates: tuple[str, ...]
     conditions: tuple[Condition, ...]
     sites: tuple[Site, ...]
-    wanted: tuple[tuple[Partial, ...], ...]
-    """Partials per site, sorted."""
+    wanted: tuple[tuple[Wanted, ...], ...]
+    """Per site, partials and combinations of such, sorted."""
+    programs: tuple[Program, ...]
+    """Per condition, its residual in what is wanted."""
+    stands: Mapping[tuple[int, Partial], Wanted]
+    """What a program's input, a partial at a site of the group, stands for where that is a combination."""
     places: tuple[tuple[int, ...], ...]
     """Per condition, where each of its sites is among `sites`; of one that nothing is wanted at, -1."""
 
     @classmethod
     def of(cls, name: str, coordinates: tuple[str, ...], conditions: Sequence[Condition]) -> Group:
         """Collect what `conditions` need."""
-        needs: dict[Site, set[Partial]] = {}
+        needs: dict[Site, None] = {}
         for condition in conditions:
-            for site, partial in condition.residual.partials:
-                needs.setdefault(condition.residual.sites[site], set()).add(partial)
-        wanted = tuple(tuple(sorted(partials)) for partials in needs.values())
+            needs |= {condition.residual.sites[site]: None for site, _ in condition.residual.partials}
         number = {site: k for k, site in enumerate(needs)}
         places = tuple(tuple(number.get(site, -1) for site in c.residual.sites) for c in conditions)
-        return cls(name, coordinates, tuple(conditions), tuple(needs), wanted, places)
+        partials = [
+            {i: (p[i.site], i.partial) for i in c.residual.programs.inputs if i.partial is not None}
+            for c, p in zip(conditions, places, strict=True)
+        ]
+        stands = combinations(_columns([c.residual.programs for c in conditions], partials))
+        programs, wanted = [], [set[Wanted]() for _ in needs]
+        for condition, mine in zip(conditions, partials, strict=True):
+            zero = {i for i, key in mine.items() if key in stands and stands[key] is None}
+            programs.append(without(condition.residual.programs, zero))
+            for i, (place, partial) in mine.items():
+                if i not in zero:
+                    wanted[place].add(stands.get((place, partial)) or partial)
+        return cls(
+            name,
+            coordinates,
+            tuple(conditions),
+            tuple(needs),
+            tuple(map(in_order, wanted)),
+            tuple(programs),
+            {key: whole for key, whole in stands.items() if whole is not None},
+            places,
+        )
 
     @property
     def components(self) -> int:
@@ -195,12 +219,11 @@ class Group:
         return points
 
     def rows(
-        self, sample: Sample, partials: Sequence[Mapping[Partial, Tensor]], parameters: Mapping[str, Tensor]
+        self, sample: Sample, partials: Sequence[Mapping[Wanted, Tensor]], parameters: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Residuals (n,), condition by condition, from the partials at each site."""
+        """Residuals (n,), condition by condition, from what is wanted at each site."""
         rows: list[Tensor] = []
-        for condition, places in zip(self.conditions, self.places, strict=True):
-            residual = condition.residual
+        for program, places in zip(self.programs, self.places, strict=True):
 
             def value(i: Input, places: tuple[int, ...] = places) -> Tensor:
                 match i.kind:
@@ -214,12 +237,30 @@ class Group:
                         return parameters[i.name]
                     case "partial":
                         assert i.partial is not None  # noqa: S101  (by construction of Input)
-                        return partials[places[i.site]][i.partial]
+                        place = places[i.site]
+                        return partials[place][self.stands.get((place, i.partial), i.partial)]
                     case "node" | "integral":
                         raise ValueError(f"{i.name} is in formulas only")
 
-            rows += run_program(residual.programs, value, sample.points)
+            rows += run_program(program, value, sample.points)
         return rows
+
+
+def _columns(
+    programs: Sequence[Program], partials: Sequence[Mapping[Input, tuple[int, Partial]]]
+) -> dict[tuple[int, Partial], Column | None]:
+    """Per partial at its place, its coefficients in all outputs of all programs."""
+    keys = {key for mine in partials for key in mine.values()}
+    columns: dict[tuple[int, Partial], Column | None] = dict.fromkeys(sorted(keys), ())
+    for program, mine in zip(programs, partials, strict=True):
+        known: dict[tuple[int, Partial], Column | None] = {}
+        for i, more in zip(program.inputs, coefficients(program), strict=True):
+            if i in mine:
+                known[mine[i]] = None if mine[i] in known else more
+        for key, column in columns.items():
+            more = known.get(key, (0.0,) * len(program.outputs))
+            columns[key] = None if column is None or more is None else (*column, *more)
+    return columns
 
 
 @dataclass(frozen=True)
@@ -242,10 +283,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Call:
-    """One engine call: `wanted` partials at `points` (N, d), and whose points they are."""
+    """One engine call: what is wanted at `points` (N, d), and whose points they are."""
 
     points: Tensor
-    wanted: tuple[Partial, ...]
+    wanted: tuple[Wanted, ...]
     uses: tuple[Use, ...]
 
 
@@ -259,14 +300,14 @@ class Block:
     @classmethod
     def of(cls, segments: Sequence[Segment]) -> Block:
         """Merge the evaluations that ask for derivatives of the same orders."""
-        merged: dict[frozenset[tuple[tuple[int, ...], bool]], list[tuple[int, int]]] = {}
+        merged: dict[frozenset[object], list[tuple[int, int]]] = {}
         for s, segment in enumerate(segments):
             for site, wanted in enumerate(segment.group.wanted):
-                merged.setdefault(frozenset((p.orders, p.laplacian) for p in wanted), []).append((s, site))
+                merged.setdefault(frozenset(map(shape_of, wanted)), []).append((s, site))
         calls = []
         for members in merged.values():
             parts = [segments[s].group.site_points(site, segments[s].sample) for s, site in members]
-            wanted = tuple(sorted({p for s, site in members for p in segments[s].group.wanted[site]}))
+            wanted = in_order({w for s, site in members for w in segments[s].group.wanted[site]})
             uses, start = [], 0
             for (s, site), part in zip(members, parts, strict=True):
                 uses.append(Use(s, site, start, start + len(part)))
@@ -275,15 +316,20 @@ class Block:
         return cls(tuple(segments), tuple(calls))
 
     def rows(
-        self, results: Sequence[Mapping[Partial, Tensor]], parameters: Sequence[Mapping[str, Tensor]]
+        self, results: Sequence[Mapping[Wanted, Tensor]], parameters: Sequence[Mapping[str, Tensor]]
     ) -> list[list[Tensor]]:
         """Residuals (n,) per segment and component, from the calls' results and each segment's parameters."""
-        partials: list[list[dict[Partial, Tensor]]] = [[{} for _ in s.group.sites] for s in self.segments]
+        partials: list[list[dict[Wanted, Tensor]]] = [[{} for _ in s.group.sites] for s in self.segments]
         for call, result in zip(self.calls, results, strict=True):
             for use in call.uses:
                 wanted = self.segments[use.segment].group.wanted[use.site]
-                partials[use.segment][use.site] = {p: result[p][use.start : use.stop] for p in wanted}
+                partials[use.segment][use.site] = {w: _part(result[w], use.start, use.stop) for w in wanted}
         return [
             segment.group.rows(segment.sample, partials[s], parameters[s])
             for s, segment in enumerate(self.segments)
         ]
+
+
+def _part(values: Tensor, start: int, stop: int) -> Tensor:
+    """`values[start:stop]`; the whole is not sliced, which would cost a copy of its gradient."""
+    return values if (start, stop) == (0, len(values)) else values[start:stop]

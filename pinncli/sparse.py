@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pinncli.derivatives.cellwise import Basis
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Wanted
 from pinncli.residuals import Block, Use
 
 
@@ -61,7 +61,7 @@ class SparseJacobian:
 def block_rows(
     block: Block,
     rows: Sequence[Sequence[Tensor]],
-    results: Sequence[Mapping[Partial, Tensor]],
+    results: Sequence[Mapping[Wanted, Tensor]],
     bases: Sequence[Sequence[Basis]],
     raws: Sequence[Tensor],
 ) -> list[Rows]:
@@ -96,7 +96,7 @@ def _segment_rows(
     block: Block,
     segment: int,
     residual: Tensor,
-    slopes: Sequence[Mapping[Partial, Tensor]],
+    slopes: Sequence[Mapping[Wanted, Tensor]],
     bases: Sequence[Sequence[Basis]],
     numbers: Tensor,
 ) -> list[Rows]:

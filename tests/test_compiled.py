@@ -11,7 +11,7 @@ import torch
 
 from pinncli.derivatives import Reverse, Taylor
 from pinncli.derivatives.taylor import jacobian_columns
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Combination, Partial, Wanted
 from pinncli.marching import Route
 from pinncli.networks import MLP, Features
 from pinncli.preparation import compiled
@@ -24,7 +24,9 @@ from pinncli.solver import SolveOptions, solve
 COMPILER = any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler here")
 
-WANTED = [Partial("u", (1, 1)), Partial("u", (4, 0)), Partial("u", (0, 0), laplacian=True)]
+LAPLACIAN = Partial("u", (0, 0), laplacian=True)
+MIXED = Combination(((1.0, Partial("u", (0, 3))), (0.5, Partial("u", (2, 1))), (2.0, LAPLACIAN)))
+WANTED: list[Wanted] = [Partial("u", (1, 1)), Partial("u", (4, 0)), MIXED]
 
 PROBLEM = """
 title = "Decay"

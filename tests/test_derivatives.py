@@ -18,12 +18,12 @@ from torch.nn import functional
 from pinncli.derivatives import ENGINES, Engine, Reverse, Taylor
 from pinncli.derivatives.affine import AffineJet
 from pinncli.derivatives.chain import cut, evaluated, joined, pieces_of
-from pinncli.derivatives.composition import RECURRENCES, SLOPES, compose, compose_plain, product_transposed
+from pinncli.derivatives.composition import RECURRENCES, compose, compose_plain, product_transposed
 from pinncli.derivatives.elementwise import ELEMENTWISE, FROM_VALUE, derivatives, fast_tanh
 from pinncli.derivatives.jet import RULES, Jet
-from pinncli.derivatives.jet_index import JetIndex, jet_index
+from pinncli.derivatives.jet_index import JetIndex, jet_index, plan_of
 from pinncli.derivatives.taylor import jacobian_columns
-from pinncli.language.partials import MAX_ORDER, MultiIndex, Partial
+from pinncli.language.partials import MAX_ORDER, Combination, MultiIndex, Partial, Wanted
 from pinncli.networks import MLP, Features
 from pinncli.networks.dense import ACTIVATIONS
 from pinncli.smoothstep import SMOOTHSTEPS
@@ -190,17 +190,78 @@ def test_partitions_of_a_mixed_derivative_number_stirlings(alpha: MultiIndex) ->
 def test_an_index_is_the_smallest_closed_set() -> None:
     index = jet_index(2, (Partial("u", (2, 0)), Partial("v", (0, 1))), (0, 1))
     assert index.indices == ((0, 0), (1, 0), (0, 1), (2, 0))
-    assert (index.size, index.order, index.lap) == (4, 2, None)
+    assert (index.size, index.order, index.tops) == (4, 2, ())
     collapsed = jet_index(3, (Partial("u", (0, 0, 0), laplacian=True),), (0, 2))
     assert collapsed.indices == ((0, 0, 0), (1, 0, 0), (0, 0, 1))
-    assert (collapsed.size, collapsed.order, collapsed.lap) == (4, 2, 3)
+    assert (collapsed.size, collapsed.order) == (4, 2)
+    assert collapsed.tops == (((1.0, (0, 0, 2)), (1.0, (2, 0, 0))),)
+
+
+def combination(component: str, **terms: float) -> Combination:
+    """Such as `combination("u", t=1.0, xx=-0.1)` in x and t."""
+    pairs = [(c, Partial(component, (name.count("x"), name.count("t")))) for name, c in terms.items()]
+    return Combination(tuple(pairs))
+
+
+def test_combinations_leave_out_what_is_carried_anyway_and_multiples_share_a_channel() -> None:
+    heat = combination("u", t=1.0, xx=-0.5)
+    plan = plan_of(2, (Partial("u", (1, 0)), heat, combination("v", xx=2.0, t=-4.0)), ())
+    assert (plan.index.indices, plan.index.tops) == (((0, 0), (1, 0)), (((1.0, (0, 1)), (-0.5, (2, 0))),))
+    assert plan.sums == (((1.0, 1),), ((1.0, 2),), ((-4.0, 2),))
+    # u_xx is below u_xxxx and there already, u_t is what is left
+    plan = plan_of(2, (Partial("u", (4, 0)), heat), ())
+    assert (plan.index.size, plan.index.tops) == (6, ())
+    assert plan.sums[1] == ((1.0, plan.index.position[0, 1]), (-0.5, plan.index.position[2, 0]))
+    # two different sums of the same two derivatives are no fewer than these
+    assert plan_of(2, (heat, combination("v", t=1.0, xx=-0.1)), ()).index.tops == ()
+    # of a Laplacian less u_xx, u_tt is left; of one less all that it is, nothing
+    lap = (1.0, Partial("u", (0, 0), laplacian=True))
+    less = Combination((lap, (-1.0, Partial("u", (2, 0)))))
+    assert plan_of(2, (less,), (0, 1)).sums == (((1.0, 2),),)
+    nothing = Combination((*less.terms, (-1.0, Partial("u", (0, 2)))))
+    assert plan_of(2, (nothing,), (0, 1)).sums == ((),)
+
+
+COMBINED = [
+    [combination("u", t=1.0, xx=-0.3)],
+    [combination("u", tt=1.0, xx=-4.0), Partial("u", (1, 0))],
+    [combination("u", t=1.0, xxx=0.5, xt=2.0), Partial("v", (0, 0)), combination("v", x=1.0, t=3.0)],
+    [combination("u", xxt=1.0, tt=-2.0, xxxx=0.25), Partial("v", (1, 1)), combination("v", tt=2.0, x=1.0)],
+    [Combination(((1.0, Partial("u", (0, 1))), (-0.7, Partial("u", (0, 0), laplacian=True))))],
+]
+
+
+@pytest.mark.parametrize("wanted", COMBINED)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_engines_agree_on_combinations_their_gradients_and_jacobians(
+    activation: str, wanted: list[Wanted]
+) -> None:
+    for net in (network(activation, periodic=None), network(activation), gated):
+        points = points_in(network(activation), 6)
+        start = theta_of(net) if isinstance(net, MLP) else 0.4 * theta_of(network(activation, width=6))[:36]
+        gradients, values = {}, {}
+        for name, engine in engines(("u", "v"), (0, 1)).items():
+            theta = start.clone().requires_grad_()
+            found = engine.partials(net, theta, points, wanted)
+            values[name] = torch.stack([found[w] for w in wanted])
+            (gradients[name],) = torch.autograd.grad((values[name] * values[name].cos()).sum(), theta)
+        for name, value in values.items():
+            assert close(value, values["reverse"], 1e-10), name
+            assert close(gradients[name], gradients["reverse"], 1e-10), name
+        if isinstance(net, MLP):
+            found, tape = Taylor(("u", "v"), (0, 1)).recorded(net, start, points, wanted)
+            rows = torch.stack([found[w] for w in wanted])
+            cotangents = torch.autograd.grad((rows * rows.cos()).sum(), [r.outputs for r in tape])
+            columns = torch.zeros((net.size, 6), dtype=torch.float64)
+            jacobian_columns(tape, cotangents, columns)
+            assert close(columns.sum(1), gradients["reverse"], 1e-10)
 
 
 def test_channels_of_one_order_are_neighbours_and_products_come_after_their_factors() -> None:
-    wanted = (Partial("u", (2, 1)), Partial("u", (0, 0), laplacian=True))
-    index = jet_index(2, wanted, (0, 1))
-    assert index.orders == (0, 1, 1, 2, 2, 3, 2)  # 1; x, y; xx, xy; xxy; the Laplacian
-    assert index.runs == ((0, 0, 1), (1, 1, 3), (2, 3, 5), (3, 5, 6), (2, 6, 7))
+    index = jet_index(2, (Partial("u", (2, 1)), combination("u", tt=1.0, xxx=2.0)), ())
+    assert index.runs == ((0, 1), (1, 3), (3, 5), (5, 6), (6, 7))  # 1; x, t; xx, xt; xxt; the combination
+    sources = [(s.orders, s.start, s.stop, s.part) for s in index.sources]
+    assert sources == [((0,), 0, 1, 0), ((1,), 1, 3, 1), ((2,), 3, 5, 3), ((3,), 5, 6, 5), ((2, 3), 6, 7, 6)]
     assert all(alpha > i for i, terms in enumerate(index.transposed) for _, alpha, _ in terms)
     pairs = [(c, alpha, i, j) for alpha, terms in enumerate(index.leibniz) for c, i, j in terms if j]
     assert sorted(pairs) == sorted(
@@ -209,33 +270,31 @@ def test_channels_of_one_order_are_neighbours_and_products_come_after_their_fact
 
 
 def jet_of(
-    formula: sympy.Expr, partials: Sequence[Partial], lap_axes: tuple[int, ...], place: dict[Any, Any]
+    formula: sympy.Expr, partials: Sequence[Wanted], lap_axes: tuple[int, ...], place: dict[Any, Any]
 ) -> Jet:
     """A one-feature, one-point jet whose channels are the exact derivatives of a formula."""
     index = jet_index(2, tuple(partials), lap_axes)
-    values = [formula.diff(X, i, Y, j) for i, j in index.indices]
-    if index.lap is not None:
-        values.append(sum(formula.diff((X, Y)[axis], 2) for axis in lap_axes))
+    values = [sum(c * formula.diff(X, i, Y, j) for c, (i, j) in terms) for terms in index.linear]
     numbers = [float(v.subs(place).evalf(30)) for v in values]
     return Jet(torch.tensor(numbers, dtype=torch.float64).reshape(-1, 1, 1), index)
 
 
 @pytest.mark.parametrize("lap_axes", [(0,), (1,), (0, 1)])
-def test_products_obey_leibniz_and_the_collapsed_laplacian(lap_axes: tuple[int, ...]) -> None:
+def test_products_obey_leibniz_also_in_what_is_collapsed(lap_axes: tuple[int, ...]) -> None:
     place = {X: sympy.Rational(3, 10), Y: sympy.Rational(-4, 10)}
     a, b = sympy.exp(X + 2 * Y), sympy.sin(X - 3 * Y) + X**3 * Y
-    partials = [Partial("u", (3, 2)), Partial("u", (0, 0), laplacian=True)]
-    jets = [jet_of(f, partials, lap_axes, place) for f in (a, b, a * b)]
-    assert close((jets[0] * jets[1]).channels, jets[2].channels, 1e-13)
+    for wanted in ([Partial("u", (1, 1)), Partial("u", (0, 0), laplacian=True)], *COMBINED):
+        jets = [jet_of(f, wanted, lap_axes, place) for f in (a, b, a * b)]
+        assert close((jets[0] * jets[1]).channels, jets[2].channels, 1e-13)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @pytest.mark.parametrize("fused", [True, False])
-def test_compositions_obey_faa_di_bruno_and_the_collapsed_laplacian(name: str, fused: bool) -> None:
+def test_compositions_obey_faa_di_bruno_also_in_what_is_collapsed(name: str, fused: bool) -> None:
     place = {X: sympy.Rational(3, 10), Y: sympy.Rational(-4, 10)}
     h = X**2 * Y + sympy.Rational(1, 2) * X * Y - Y**3 + X
-    partials = [Partial("u", (3, 1)), Partial("u", (0, 0), laplacian=True)]
-    inner, outer = (jet_of(f, partials, (0, 1), place) for f in (h, SYMBOLIC[name](h)))
+    wanted = [Partial("u", (2, 1)), combination("u", t=0.5, tt=2.0, xxx=-1.0)]
+    inner, outer = (jet_of(f, wanted, (0, 1), place) for f in (h, SYMBOLIC[name](h)))
     rule = next(rule for call, rule in RULES.items() if call.__name__ == name)
     found = rule(Jet(inner.channels, inner.index, fused))
     assert close(found.channels, outer.channels, 1e-12)
@@ -492,6 +551,7 @@ INDEX_SETS = [
     jet_index(2, (Partial("u", (2, 1)), Partial("u", (0, 3))), ()),
     jet_index(3, (Partial("u", (1, 1, 1)), Partial("u", (0, 0, 0), laplacian=True)), (0, 2)),
     jet_index(2, (Partial("u", (0, 0)),), ()),
+    *(jet_index(2, tuple(wanted), (0, 1)) for wanted in COMBINED),
 ]
 
 
@@ -508,7 +568,6 @@ def test_recurrences_and_their_backward_pass_are_those_of_faa_di_bruno(name: str
     found, slope = compose(h, name, index, True)
     assert close(found, exact) and close(product_transposed(grad, slope, index, grad.clone()), pulled)
     assert close(compose(h, name, index, False)[0], exact)
-    assert name not in SLOPES or close(SLOPES[name](found, index), slope)
 
 
 def test_every_recurrence_is_shorter_than_the_formula_that_it_replaces() -> None:

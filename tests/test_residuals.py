@@ -17,7 +17,7 @@ from pinncli.derivatives.jet import Record
 from pinncli.language.calculus import compile_equation, compile_expression
 from pinncli.language.functions import NUMPY
 from pinncli.language.parser import parse_equation, parse_expression
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Combination, Partial
 from pinncli.language.program import Input, Instruction, Program
 from pinncli.language.scope import Scope
 from pinncli.residuals import TORCH, Block, Condition, Group, Sample, Segment, run_on_coordinates, run_program
@@ -240,6 +240,44 @@ def test_a_group_asks_for_each_partial_once() -> None:
     assert (group.components, len(group.sites)) == (2, 1)
 
 
+def test_derivatives_that_are_needed_only_together_are_asked_for_whole() -> None:
+    texts = ["v_t + u*u_x = 0.5*u_xx - 3*u_t", "lap(v)/4 + 2*d(v, x, t) = c*v_x", "v*v_x = 1"]
+    group = Group.of("g", NAMES, [condition(text) for text in texts])
+    u_t, u_xx, v_xt = Partial("u", (0, 1)), Partial("u", (2, 0)), Partial("v", (1, 1))
+    lap = Partial("v", (2, 0))  # the one coordinate of space
+    assert group.wanted == (
+        (
+            Partial("u", (0, 0)),
+            Partial("u", (1, 0)),
+            Partial("v", (0, 0)),
+            Partial("v", (0, 1)),
+            Partial("v", (1, 0)),
+            Combination(((1.0, u_t), (-1 / 6, u_xx))),
+            Combination(((1.0, v_xt), (0.125, lap))),
+        ),
+    )
+    rows, _ = evaluate([Segment(group, sample(7))])
+    for text, row in zip(texts, rows[0], strict=True):
+        x, t = sample(7).points.T
+        u, v = torch.sin(A * x + B * t), x**2 * t
+        u_x = A * torch.cos(A * x + B * t)
+        exact = {
+            texts[0]: x**2 + u * u_x + 0.5 * A**2 * u + 3 * B * torch.cos(A * x + B * t),
+            texts[1]: t / 2 + 4 * x - 0.7 * 2 * x * t,
+            texts[2]: v * 2 * x * t - 1,
+        }[text]
+        assert torch.allclose(row, exact, rtol=1e-13, atol=1e-13), text
+
+
+def test_unknown_numbers_and_two_equations_keep_derivatives_apart() -> None:
+    together = Group.of("g", NAMES, [condition("u_t = 2*u_xx"), condition("u_xx + v_t = 0")])
+    for group in (Group.of("g", NAMES, [condition("u_t = nu*u_xx + x*v_t")]), together):
+        assert not any(isinstance(w, Combination) for w in group.wanted[0])
+    both = Group.of("g", NAMES, [condition("u_t = 2*u_xx"), condition("v = 3*u_t - 6*u_xx")])
+    whole = Combination(((1.0, Partial("u", (0, 1))), (-2.0, Partial("u", (2, 0)))))
+    assert both.wanted == ((Partial("v", (0, 0)), whole),)
+
+
 def test_a_complex_equation_has_a_real_and_an_imaginary_row() -> None:
     scope = Scope(coordinates=NAMES, space=("x",), time="t", unknowns={"h": "complex"})
     group = Group.of("g", NAMES, [condition("i*h_t + h_xx = h*abs(h)^2", scope)])
@@ -266,7 +304,8 @@ def test_a_block_merges_what_asks_for_the_same_derivatives() -> None:
     samples = [sample(8, 1), sample(5, 2), sample(3, 3)]
     segments = [Segment(g, s) for g, s in zip((pde, initial, wall), samples, strict=True)]
     rows, engine = evaluate(segments)
-    assert sorted(engine.calls) == [(8, 2), (8, 2)]  # 8 interior points; 5 + 3 points of values of u and v
+    # u_t - u_xx at 8 interior points; the values of u and v at 5 + 3 points
+    assert sorted(engine.calls) == [(8, 1), (8, 2)]
     for segment, found in zip(segments, rows, strict=True):
         ((alone,), _) = evaluate([segment])
         assert [len(row) for row in found] == [len(segment.sample)] * segment.group.components

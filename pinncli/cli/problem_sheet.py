@@ -263,7 +263,7 @@ _MOST_PARTIALS = 12
 def _derivatives(formulation: Formulation, plan: Plan) -> Iterator[RenderableType]:
     coordinates = formulation.scope.coordinates
     yield _text(f"engine {plan.engine}, order {plan.order}, {plan.points} points, {plan.rows} residuals")
-    table = plain_table("points of", "number", "partials", "channels")
+    table = plain_table("points of", "number", "partials", "channels at most")
     for points in plan.point_sets:
         for site in points.sites:
             moved = f" at {', '.join(site.moved)}" if site.moved else ""

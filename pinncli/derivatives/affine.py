@@ -4,7 +4,7 @@ The first layer of a network sees the coordinates themselves, whose derivatives 
 from the second order on, zero. Carrying only value and slopes through it saves its share of the
 work on dense channels; the first elementwise function then has a closed form,
 
-    d_alpha f(h) = f^(|alpha|)(h) prod_i s_i^alpha_i        lap f(h) = f''(h) sum_i s_i^2
+    d_alpha f(h) = f^(|alpha|)(h) prod_i s_i^alpha_i
 
 for slopes s_i = d h / d x_i. Whatever has no rule here becomes a dense `Jet` first.
 """
@@ -22,7 +22,7 @@ from torch.nn import functional
 from pinncli.derivatives.chain import ChainJet, evaluated
 from pinncli.derivatives.compiled import affine_backward, affine_forward
 from pinncli.derivatives.jet import Jet
-from pinncli.derivatives.jet_index import JetIndex, unit
+from pinncli.derivatives.jet_index import JetIndex
 from pinncli.derivatives.slopes import factors, to_slopes
 from pinncli.smoothstep import SMOOTHSTEPS
 
@@ -55,10 +55,9 @@ class AffineJet:
         w, n = self.value.shape
         zero = self.value.new_zeros((w, n))
         rows = [self.value, *[zero] * (self.index.size - 1)]
-        for axis in range(self.index.dimension):
-            k = self.index.position.get(unit(self.index.dimension, axis))
-            if k is not None:
-                rows[k] = self.slopes[:, axis : axis + 1].expand(w, n)
+        for axis, slope in enumerate(self.slopes.unbind(1)):
+            for k, c in self.index.along(axis):
+                rows[k] = rows[k] + c * slope.unsqueeze(1)
         return Jet(torch.stack(rows), self.index, compiled=self.compiled)
 
     @classmethod
@@ -147,7 +146,7 @@ class _ComposeAffine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, slopes: Tensor, name: str, index: JetIndex) -> Tensor:
         ctx.name, ctx.index = name, index
-        kernel = affine_forward(name, index, index.orders)
+        kernel = affine_forward(name, index)
         channels: Tensor = kernel(value.detach().contiguous(), factors(slopes, index).detach())
         ctx.save_for_backward(value, slopes, channels[0])
         return channels
@@ -157,7 +156,7 @@ class _ComposeAffine(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         value, slopes, first = ctx.saved_tensors
         index: JetIndex = ctx.index
-        kernel = affine_backward(ctx.name, index, index.orders)
+        kernel = affine_backward(ctx.name, index)
         to_value, to_factors = kernel(
             grad.contiguous(),
             value.detach().contiguous(),

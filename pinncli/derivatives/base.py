@@ -8,23 +8,18 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from pinncli.derivatives.jet import Record
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Wanted
 
 NetworkFunction = Callable[[Tensor, Any], Any]
 """theta (p,) and points (n, d), a tensor or a jet, to components (n, m) of the same type."""
-
-
-def scaled(partials: dict[Partial, Tensor], factor: float) -> dict[Partial, Tensor]:
-    """With the Laplacians times `factor`."""
-    return partials if factor == 1.0 else {p: v * factor if p.laplacian else v for p, v in partials.items()}
 
 
 class Engine(Protocol):
     """Computes partial derivatives of a network's components with respect to the coordinates."""
 
     def partials(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> dict[Partial, Tensor]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         ...
 
@@ -34,8 +29,8 @@ class Engine(Protocol):
         ...
 
     def recorded(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[Record]]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> tuple[dict[Wanted, Tensor], list[Record]]:
         """Like `partials`, with the linear layers recorded; theta is held constant."""
         ...
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pinncli.derivatives.base import Engine
 from pinncli.derivatives.jet import Record
-from pinncli.language.partials import Partial
+from pinncli.language.partials import Wanted
 
 
 class Cells(Protocol):
@@ -45,9 +45,9 @@ class Basis:
 
     cell: Any
     places: Tensor
-    parts: dict[Partial, tuple[int, Tensor, Tensor]]
+    parts: dict[Wanted, tuple[int, Tensor, Tensor]]
 
-    def partials(self, theta: Tensor) -> dict[Partial, Tensor]:
+    def partials(self, theta: Tensor) -> dict[Wanted, Tensor]:
         """Every partial (k,), by the theta of the whole network."""
         mine = self.cell.gather(theta).view(self.cell.outputs, -1)
         return {p: torch.addmv(b, matrix, mine[c]) for p, (c, matrix, b) in self.parts.items()}
@@ -78,8 +78,8 @@ class Cellwise:
         return replace(self, inner=self.inner.estimating(axes))
 
     def partials(
-        self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> dict[Partial, Tensor]:
+        self, network: Any, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         found, order = [], []
         for number, places in sorted_by_cell(network, points):
@@ -93,8 +93,8 @@ class Cellwise:
         network: Any,  # noqa: ARG002
         theta: Tensor,  # noqa: ARG002
         points: Tensor,  # noqa: ARG002
-        wanted: Sequence[Partial],  # noqa: ARG002
-    ) -> tuple[dict[Partial, Tensor], list[Record]]:
+        wanted: Sequence[Wanted],  # noqa: ARG002
+    ) -> tuple[dict[Wanted, Tensor], list[Record]]:
         """Not available: every cell has a tape of its own."""
         raise TypeError("cells have bases instead")
 
@@ -103,7 +103,7 @@ class Cellwise:
         count, share = network.patchwork
         return count, share
 
-    def bases(self, network: Any, points: Tensor, wanted: Sequence[Partial]) -> list[Basis]:
+    def bases(self, network: Any, points: Tensor, wanted: Sequence[Wanted]) -> list[Basis]:
         """The partials at `points` as linear functions of the output layer, cell by cell."""
         found = []
         for number, places in sorted_by_cell(network, points):
@@ -124,7 +124,7 @@ class Cellwise:
         return found
 
 
-def evaluated(bases: Sequence[Basis], theta: Tensor, wanted: Sequence[Partial]) -> dict[Partial, Tensor]:
+def evaluated(bases: Sequence[Basis], theta: Tensor, wanted: Sequence[Wanted]) -> dict[Wanted, Tensor]:
     """Each of `wanted` (n,) at the points of a call."""
     return _in_order([b.partials(theta) for b in bases], [b.places for b in bases], wanted)
 
@@ -139,8 +139,8 @@ def sorted_by_cell(network: Cells, points: Tensor) -> list[tuple[int, Tensor]]:
 
 
 def _in_order(
-    found: Sequence[dict[Partial, Tensor]], order: Sequence[Tensor], wanted: Sequence[Partial]
-) -> dict[Partial, Tensor]:
+    found: Sequence[dict[Wanted, Tensor]], order: Sequence[Tensor], wanted: Sequence[Wanted]
+) -> dict[Wanted, Tensor]:
     """The results of all cells as the points came."""
     back = torch.argsort(torch.cat(list(order)))
     return {p: torch.cat([each[p] for each in found])[back] for p in wanted}

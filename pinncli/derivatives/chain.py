@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pinncli.derivatives.composition import SLOPES, compose, product_transposed
+from pinncli.derivatives import first_layer
+from pinncli.derivatives.composition import compose, product_transposed
 from pinncli.derivatives.elementwise import derivatives
 from pinncli.derivatives.jet import Jet
 from pinncli.derivatives.jet_index import JetIndex
@@ -144,21 +145,12 @@ def joined(channels: Tensor) -> Tensor:
     return channels.movedim(-3, -2).flatten(-2)
 
 
-def _linear(weight: Tensor, channels: Tensor) -> Tensor:
-    """(o, i) times every channel (pieces, S, i, k) -> (pieces, S, o, k)."""
-    if weight.shape[1] == 1:
-        return weight * channels
-    flat = channels.flatten(0, 1)
-    out = torch.bmm(weight.expand(len(flat), *weight.shape), flat)
-    return out.view(*channels.shape[:2], *out.shape[1:])
-
-
 class _Chain(torch.autograd.Function):
     """Value (w, n), slopes (w, d), weights and biases -> channels (S, m, n).
 
     `names` are the activations, each but the last before a linear layer, the last None where a linear
-    layer ends the chain. Within, channels are (pieces, S, w, k), contiguous. What is kept are the inputs of
-    linear layers, and slopes only where they do not follow from those.
+    layer ends the chain. Within, channels are (pieces, S, w, k), contiguous. Kept are f, f', ... of the
+    first function, the inputs of linear layers and the jets of the slopes of the others.
     """
 
     @staticmethod
@@ -173,98 +165,59 @@ class _Chain(torch.autograd.Function):
         needed = any(ctx.needs_input_grad)
         assert names[0] is not None  # noqa: S101  (a chain begins with an activation)
         f = derivatives(names[0], cut(value, pieces_of(value)), index.order + needed)
-        constants = factors(slopes, index).unsqueeze(1)
-        scaled = constants if not parts or parts[0] is None else constants * parts[0]
-        channels = None if parts else _spread(f, constants, index)
+        numbers = factors(slopes, index)
+        channels = None if parts else first_layer.spread(numbers, f, index)
         inputs, kept = [], []
         for weight, bias, name in zip(parts[::2], parts[1::2], names[1:], strict=True):
             assert weight is not None  # noqa: S101
             inputs.append(channels)
-            channels = _first(scaled, f, index) if channels is None else _linear(weight, channels)
+            if channels is None:
+                channels = first_layer.layer(weight, numbers, f, index)
+            else:
+                channels = _linear(weight, channels)
             if bias is not None:
-                channels[:, 0] += bias.unsqueeze(1)
+                channels[:, 0].add_(bias.unsqueeze(1))
             if name is not None:
-                keep = needed and name not in SLOPES
-                rows, slope = compose(channels.transpose(0, 1), name, index, keep)
+                rows, slope = compose(channels.transpose(0, 1), name, index, needed)
                 channels = rows.transpose(0, 1)
-                kept.append(slope if keep else None)
+                kept.append(slope)
         assert channels is not None  # noqa: S101  (a function or a layer has made it)
         if needed:
             ctx.save_for_backward(slopes, *parts)
-            ctx.index, ctx.names, ctx.first = index, names, (f, constants, scaled)
-            ctx.inputs, ctx.kept = [*inputs, channels], kept
+            ctx.index, ctx.names, ctx.first = index, names, (f, numbers)
+            ctx.inputs, ctx.kept = inputs, kept
         return joined(channels.transpose(0, 1)).contiguous()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         slopes, *parts = ctx.saved_tensors
-        (f, constants, scaled), index = ctx.first, ctx.index
+        (f, numbers), index = ctx.first, ctx.index
         g = cut(grad, f[0].shape[0]).transpose(0, 1)
         found: list[Tensor | None] = []
         kept = [*ctx.kept]
-        steps = zip(parts[::2], parts[1::2], ctx.names[1:], ctx.inputs[:-1], ctx.inputs[1:], strict=True)
-        for weight, bias, name, before, after in reversed(list(steps)):
+        steps = zip(parts[::2], parts[1::2], ctx.names[1:], ctx.inputs, strict=True)
+        for weight, bias, name, before in reversed(list(steps)):
             if name is not None:
-                known, rows = kept.pop(), g.transpose(0, 1)
-                slope = SLOPES[name](after.transpose(0, 1), index) if known is None else known
+                rows = g.transpose(0, 1)
                 out = rows if found else torch.empty_like(rows)  # the first is not ours to write to
-                g = product_transposed(rows, slope, index, out).transpose(0, 1)
+                g = product_transposed(rows, kept.pop(), index, out).transpose(0, 1)
             found.append(None if bias is None else g[:, 0].sum((0, 2)))
             if before is not None:
                 found.append(torch.bmm(g.flatten(0, 1), before.flatten(0, 1).mT).sum(0))
                 g = _linear(weight.t(), g)
             else:
-                to_value, to_scaled = _first_transposed(g, scaled, f, index)
-                found.append((to_scaled * constants).sum(0))
-                to_factors = (to_scaled * weight).sum(1)
+                to_value, to_weight, to_numbers = first_layer.layer_transposed(g, weight, numbers, f, index)
+                found.append(to_weight)
         if not parts:
-            to_value, to_factors = _spread_transposed(g, f, constants, index)
-        return joined(to_value), to_slopes(to_factors, slopes, index), None, None, *reversed(found)
+            to_value, to_numbers = first_layer.spread_transposed(g, numbers, f, index)
+        return joined(to_value), to_slopes(to_numbers.unbind(), slopes, index), None, None, *reversed(found)
 
 
-def _first(scaled: Tensor, f: Sequence[Tensor], index: JetIndex) -> Tensor:
-    """Channels of a linear layer of a function of affine features -> (pieces, S, o, k).
-
-    The function's channels are f^(q) (pieces, w, k) times numbers (w,), which the weights have taken up,
-    `scaled` (S, o, w): channels of one order are one product, and themselves never written out.
-    """
-    (size, o, w), (pieces, _, k) = scaled.shape, f[0].shape
-    out = scaled.new_empty((pieces, size * o, k))
-    for order, start, stop in index.runs:
-        rows = scaled[start:stop].view(1, -1, w).expand(pieces, -1, -1)
-        torch.bmm(rows, f[order], out=out[:, start * o : stop * o])
-    return out.view(pieces, size, o, k)
-
-
-def _first_transposed(
-    grad: Tensor, scaled: Tensor, f: Sequence[Tensor], index: JetIndex
-) -> tuple[Tensor, Tensor]:
-    """Cotangents of the value (pieces, w, k) and of `scaled` (S, o, w)."""
-    o, w = scaled.shape[1:]
-    g, parts = grad.flatten(1, 2), []
-    to_value: Tensor | None = None
-    for order, start, stop in index.runs:
-        rows, mine = scaled[start:stop].view(-1, w), g[:, start * o : stop * o]
-        to_f = torch.bmm(rows.t().expand(len(g), w, -1), mine)
-        to_value = to_f.mul_(f[1]) if to_value is None else to_value.addcmul_(to_f, f[order + 1])
-        parts.append(torch.bmm(mine, f[order].mT).sum(0))
-    assert to_value is not None  # noqa: S101  (there is a value channel)
-    return to_value, torch.cat(parts).view(scaled.shape)
-
-
-def _spread(f: Sequence[Tensor], constants: Tensor, index: JetIndex) -> Tensor:
-    """f^(q) (pieces, w, k) times the factors (S, 1, w) -> channels (pieces, S, w, k)."""
-    rows = [f[order] * column for order, column in zip(index.orders, constants.mT.unbind(), strict=True)]
-    return torch.stack(rows, dim=1)
-
-
-def _spread_transposed(
-    grad: Tensor, f: Sequence[Tensor], constants: Tensor, index: JetIndex
-) -> tuple[Tensor, Tensor]:
-    """Cotangents of the value (pieces, w, k) and of the factors (S, w)."""
-    to_value, along = torch.zeros_like(f[0]), []
-    for g, order, column in zip(grad.unbind(1), index.orders, constants.mT.unbind(), strict=True):
-        to_value.addcmul_(g * column, f[order + 1])
-        along.append(torch.linalg.vecdot(g, f[order]).sum(0))
-    return to_value, torch.stack(along)
+def _linear(weight: Tensor, channels: Tensor) -> Tensor:
+    """(o, i) times every channel (pieces, S, i, k) -> (pieces, S, o, k)."""
+    if weight.shape[1] == 1:
+        return weight * channels
+    flat = channels.flatten(0, 1)
+    out = torch.bmm(weight.expand(len(flat), *weight.shape), flat)
+    return out.view(*channels.shape[:2], *out.shape[1:])

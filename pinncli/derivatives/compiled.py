@@ -78,27 +78,39 @@ def compose_backward(name: str, index: JetIndex) -> Kernel:
 
 
 @lru_cache(maxsize=64)
-def affine_forward(name: str, index: JetIndex, orders: tuple[int, ...]) -> Kernel:
-    """Value (w, n) of h and factors (S, w) of the channels -> channels of f(h): f^(orders[k]) factors[k]."""
+def affine_forward(name: str, index: JetIndex) -> Kernel:
+    """Value (w, n) of h and factors (P, w) of the channels' parts -> channels of f(h)."""
 
     def formula(h: Any, factors: Any) -> Any:
         f = ELEMENTWISE[name](h, index.order)
-        return torch.stack([f[order] * factors[k].unsqueeze(1) for k, order in enumerate(orders)])
+        return torch.stack([_mixture(terms, f, factors) for terms in _parts_of_channels(index)])
 
     return _compiled(formula)
 
 
 @lru_cache(maxsize=64)
-def affine_backward(name: str, index: JetIndex, orders: tuple[int, ...]) -> Kernel:
-    """Cotangents (S, w, n), value (w, n) of h, f(h), factors (S, w) -> cotangents of value and factors."""
+def affine_backward(name: str, index: JetIndex) -> Kernel:
+    """Cotangents (S, w, n), value (w, n) of h, f(h), factors (P, w) -> cotangents of value and factors."""
 
     def formula(grad: Any, h: Any, value: Any, factors: Any) -> tuple[Any, Any]:
         f = _derivatives(name, h, value, index.order + 1)
-        terms = [grad[k] * f[order + 1] * factors[k].unsqueeze(1) for k, order in enumerate(orders)]
-        along = [(grad[k] * f[order]).sum(1) for k, order in enumerate(orders)]
+        channels = _parts_of_channels(index)
+        terms = [grad[k] * _mixture(terms, f[1:], factors) for k, terms in enumerate(channels)]
+        along = [(grad[k] * f[order]).sum(1) for k, terms in enumerate(channels) for _, order in terms]
         return reduce(add, terms), torch.stack(along)
 
     return _compiled(formula)
+
+
+def _parts_of_channels(index: JetIndex) -> list[list[tuple[int, int]]]:
+    """Per channel, the numbers and orders of its parts."""
+    numbered = iter(enumerate(order for order, _ in index.parts))
+    counts = [len({sum(alpha) for _, alpha in terms}) for terms in index.linear]
+    return [[next(numbered) for _ in range(count)] for count in counts]
+
+
+def _mixture(parts: Sequence[tuple[int, int]], f: Any, factors: Any) -> Any:
+    return reduce(add, [f[order] * factors[k].unsqueeze(1) for k, order in parts])
 
 
 def _compiled(formula: Kernel) -> Kernel:

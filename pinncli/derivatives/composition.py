@@ -57,22 +57,13 @@ def _tanh(h: Tensor, index: JetIndex, slope: bool) -> Composed:
     torch.addcmul(_number(1.0, h), f[0], f[0], value=-1.0, out=p[0])
     if index.size > 1:
         torch.mul(h[1:], p[0], out=value[1:])
-    for _, start, stop in index.runs[1:]:
+    for start, stop in index.runs[1:]:
         for alpha in range(start, stop):
             for c, i, j in index.recurrence[alpha]:
                 f[alpha].addcmul_(p[i], x[j], value=c)
         if slope or not index.inner.isdisjoint(range(start, stop)):
             _minus_square(value, slopes, index, start, stop)
     return value, slopes
-
-
-def _tanh_slope(value: Tensor, index: JetIndex) -> Tensor:
-    """Channels of 1 - f^2 from those of f."""
-    slopes = torch.empty_like(value)
-    torch.addcmul(_number(1.0, value), value[0], value[0], value=-1.0, out=slopes[0])
-    if index.size > 1:
-        _minus_square(value, slopes, index, 1, index.size)
-    return slopes
 
 
 def _minus_square(value: Tensor, slopes: Tensor, index: JetIndex, start: int, stop: int) -> None:
@@ -141,12 +132,6 @@ RECURRENCES: dict[str, Callable[[Tensor, JetIndex, bool], Composed]] = {
     "exp": _exp,
 }
 """Functions whose slope follows from their value; the others take Faa di Bruno's formula twice."""
-
-SLOPES: dict[str, Callable[[Tensor, JetIndex], Tensor]] = {
-    "tanh": _tanh_slope,
-    "exp": lambda value, _: value,
-}
-"""Channels of f'(h) from those of f(h) alone, so that a backward pass needs nothing else kept."""
 
 
 def _faa_di_bruno(h: Tensor, f: Sequence[Tensor], index: JetIndex) -> Tensor:

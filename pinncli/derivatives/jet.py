@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from pinncli.derivatives.compiled import compose_backward, compose_forward
 from pinncli.derivatives.composition import compose, compose_plain, product_transposed
-from pinncli.derivatives.jet_index import JetIndex, unit
+from pinncli.derivatives.jet_index import JetIndex
 from pinncli.smoothstep import SMOOTHSTEPS
 
 
@@ -87,9 +87,8 @@ class Jet:
         channels = points.new_zeros((index.size, points.shape[1], points.shape[0]))
         channels[0] = points.t()
         for axis in range(index.dimension):
-            k = index.position.get(unit(index.dimension, axis))
-            if k is not None:
-                channels[k, axis] = 1.0
+            for k, c in index.along(axis):
+                channels[k, axis] = c
         return cls(channels, index, fused, tape, compiled)
 
     @property
@@ -224,7 +223,7 @@ class _Linear(torch.autograd.Function):
         ctx.has_bias = bias is not None
         outputs = torch.bmm(weight.expand(channels.shape[0], *weight.shape), channels)
         if bias is not None:
-            outputs[0] += bias.unsqueeze(1)
+            outputs[0].add_(bias.unsqueeze(1))
         return outputs
 
     @staticmethod

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
 
-from pinncli.derivatives.base import NetworkFunction, scaled
+from pinncli.derivatives.base import NetworkFunction
 from pinncli.derivatives.jet import Record
 from pinncli.derivatives.jet_index import unit
-from pinncli.language.partials import MultiIndex, Partial
+from pinncli.language.partials import MultiIndex, Partial, Wanted
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Reverse:
         return False
 
     def recorded(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[Record]]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> tuple[dict[Wanted, Tensor], list[Record]]:
         """Not available."""
         raise NotImplementedError("nested reverse mode records no layers")
 
@@ -45,15 +47,15 @@ class Reverse:
         return replace(self, lap_axes=axes, lap_factor=self.lap_factor * len(self.lap_axes) / len(axes))
 
     def partials(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> dict[Partial, Tensor]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         keep = torch.is_grad_enabled()
         with torch.enable_grad():
             x = points.detach().requires_grad_()
             outputs = network(theta, x)
             known = {(c, (0,) * x.shape[1]): outputs[:, k] for k, c in enumerate(self.components)}
-            result = scaled({p: self._partial(p, x, known) for p in wanted}, self.lap_factor)
+            result = {w: reduce(add, [c * self._partial(p, x, known) for c, p in w.terms]) for w in wanted}
         return result if keep else {p: value.detach() for p, value in result.items()}
 
     def _partial(self, partial: Partial, x: Tensor, known: dict[tuple[str, MultiIndex], Tensor]) -> Tensor:
@@ -61,7 +63,7 @@ class Reverse:
             return self._derivative(partial.component, partial.orders, x, known)
         twice = [tuple(2 * k for k in unit(x.shape[1], axis)) for axis in self.lap_axes]
         terms = [self._derivative(partial.component, index, x, known) for index in twice]
-        return torch.stack(terms).sum(0)
+        return torch.stack(terms).sum(0) * self.lap_factor
 
     def _derivative(
         self, component: str, index: MultiIndex, x: Tensor, known: dict[tuple[str, MultiIndex], Tensor]

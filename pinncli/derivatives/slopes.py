@@ -1,4 +1,7 @@
-"""The factors of a function of affine features: d_alpha f(h) = f^(|alpha|)(h) prod_i s_i^alpha_i."""
+"""The factors of a function of affine features: d_alpha f(h) = f^(|alpha|)(h) prod_i s_i^alpha_i.
+
+A channel is a sum of parts, f^(q) times a factor per feature (`JetIndex.parts`).
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,40 @@ from operator import mul
 import torch
 from torch import Tensor
 
-from pinncli.derivatives.jet_index import JetIndex
+from pinncli.derivatives.jet_index import Combined, JetIndex
 from pinncli.language.partials import MultiIndex
 
 
 def factors(slopes: Tensor, index: JetIndex) -> Tensor:
-    """The factor (S, w) of every channel, from slopes (w, d); it multiplies f^(k), k = `index.orders`."""
+    """The factor of every part (P, w), from slopes (w, d)."""
     columns = slopes.unbind(1)
-    found = [_monomial(columns, alpha) for alpha in index.indices]
-    if index.lap is not None:
-        found.append(slopes[:, list(index.lap_axes)].square().sum(1))
-    return torch.stack(found)
+    return torch.stack([_sum(terms, columns) for _, terms in index.parts])
 
 
 def to_slopes(to_factors: Sequence[Tensor], slopes: Tensor, index: JetIndex) -> Tensor:
-    """Cotangents (w, d) of the slopes from those (w,) of every channel's factor."""
+    """Cotangents (w, d) of the slopes from those (w,) of every part's factor."""
     columns = slopes.unbind(1)
     result = torch.zeros_like(slopes)
     rows = result.unbind(1)
-    for along, alpha in zip(to_factors[1:], index.indices[1:], strict=False):
-        for axis, order in enumerate(alpha):
-            if sum(alpha) == 1 and order:
-                rows[axis].add_(along)
-            elif order:
-                rest = tuple(m - (j == axis) for j, m in enumerate(alpha))
-                rows[axis].addcmul_(along, _monomial(columns, rest), value=float(order))
-    if index.lap is not None:
-        for axis in index.lap_axes:
-            rows[axis].addcmul_(to_factors[index.lap], columns[axis], value=2.0)
+    for along, (_, terms) in zip(to_factors[1:], index.parts[1:], strict=True):
+        for c, alpha in terms:
+            for axis, order in enumerate(alpha):
+                if sum(alpha) == 1 and order:
+                    rows[axis].add_(along, alpha=c)
+                elif order:
+                    rest = tuple(m - (j == axis) for j, m in enumerate(alpha))
+                    rows[axis].addcmul_(along, _monomial(columns, rest), value=c * order)
     return result
+
+
+def _sum(terms: Combined, columns: Sequence[Tensor]) -> Tensor:
+    """sum_j c_j prod_i s_i^alpha_ji (w,)."""
+    (c, alpha), *others = terms
+    total = _monomial(columns, alpha)
+    total = total if c == 1.0 else c * total
+    for c, alpha in others:
+        total = total.add(_monomial(columns, alpha), alpha=c)
+    return total
 
 
 def _monomial(columns: Sequence[Tensor], alpha: MultiIndex) -> Tensor:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
 
 from pinncli.derivatives.affine import AffineJet
-from pinncli.derivatives.base import NetworkFunction, scaled
+from pinncli.derivatives.base import NetworkFunction
 from pinncli.derivatives.chain import ChainJet
 from pinncli.derivatives.jet import Jet, LinearRecord, Record, Tape
-from pinncli.derivatives.jet_index import jet_index
-from pinncli.language.partials import Partial
+from pinncli.derivatives.jet_index import plan_of
+from pinncli.language.partials import Wanted, in_order
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Taylor:
         return replace(self, lap_axes=axes, lap_factor=self.lap_factor * len(self.lap_axes) / len(axes))
 
     def partials(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> dict[Partial, Tensor]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Tensor]:
         """Each of `wanted` at `points` (n, d), as tensors (n,) differentiable in `theta`."""
         return self._evaluate(network, theta, points, wanted, None)
 
     def recorded(
-        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Partial]
-    ) -> tuple[dict[Partial, Tensor], list[Record]]:
+        self, network: NetworkFunction, theta: Tensor, points: Tensor, wanted: Sequence[Wanted]
+    ) -> tuple[dict[Wanted, Tensor], list[Record]]:
         """Like `partials`, with what `jacobian_columns` needs recorded; theta is held constant."""
         tape = Tape(theta.detach())
         return self._evaluate(network, tape.theta, points, wanted, tape), tape.records
@@ -68,10 +70,12 @@ class Taylor:
         network: NetworkFunction,
         theta: Tensor,
         points: Tensor,
-        wanted: Sequence[Partial],
+        wanted: Sequence[Wanted],
         tape: Tape | None,
-    ) -> dict[Partial, Tensor]:
-        index = jet_index(points.shape[1], tuple(sorted(wanted)), self.lap_axes)
+    ) -> dict[Wanted, Tensor]:
+        asked = in_order(wanted)
+        plan = plan_of(points.shape[1], asked, self.lap_axes, self.lap_factor)
+        index = plan.index
         if self.fused and tape is None:
             jet = network(theta, AffineJet.coordinates(points, index, compiled=self.compiled))
             jet = jet.dense() if isinstance(jet, AffineJet | ChainJet) else jet
@@ -79,9 +83,13 @@ class Taylor:
             start = Jet.coordinates(points, index, fused=self.fused, tape=tape, compiled=self.compiled)
             jet = network(theta, start)
         rows = jet.channels.flatten(0, 1).unbind()  # one node for all of them, not two for each
-        m = len(self.components)
-        found = {p: rows[index.channel(p) * m + self.components.index(p.component)] for p in wanted}
-        return scaled(found, self.lap_factor)
+        m, zero = len(self.components), points.new_zeros(len(points))
+        found = {}
+        for w, terms in zip(asked, plan.sums, strict=True):
+            at = self.components.index(w.component)
+            mine = [rows[k * m + at] if c == 1.0 else c * rows[k * m + at] for c, k in terms]
+            found[w] = reduce(add, mine) if mine else zero
+        return found
 
 
 def jacobian_columns(tape: Sequence[Record], cotangents: Sequence[Tensor], out: Tensor) -> None:

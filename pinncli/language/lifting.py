@@ -92,10 +92,8 @@ def seam_of(jets: Jets, lift: Expr, axis: int, order: int, ranges: Ranges) -> Pr
     return lower(outputs, jets)
 
 
-def channels_of(
-    jets: Jets, formulas: Sequence[Expr], indices: Iterable[MultiIndex], laplacian: bool
-) -> Program:
-    """Every derivative of every formula: outputs by multi-index, the Laplacian last, then by formula.
+def channels_of(jets: Jets, formulas: Sequence[Expr], indices: Iterable[MultiIndex]) -> Program:
+    """Every derivative of every formula: outputs by multi-index, then by formula.
 
     `indices` are downward closed with lower orders first. Raises `AlgebraError` where one grows too large.
     """
@@ -107,13 +105,7 @@ def channels_of(
         axis = max(k for k, order in enumerate(index) if order)
         below = known[tuple(order - (k == axis) for k, order in enumerate(index))]
         known[index] = [jets.derivative(f, jets.scope.coordinates[axis]) for f in below]
-    outputs = [f for index in known.values() for f in index]
-    if laplacian:
-        space = jets.scope.space
-        outputs += [
-            add(*(jets.derivative(jets.derivative(formula, c), c) for c in space)) for formula in formulas
-        ]
-    return lower(outputs, jets)
+    return lower([f for index in known.values() for f in index], jets)
 
 
 def _shares(jets: Jets, axis: int, ranges: Ranges) -> tuple[Expr, Expr]:

@@ -32,6 +32,11 @@ class Partial:
         """Total order of differentiation."""
         return 2 if self.laplacian else sum(self.orders)
 
+    @property
+    def terms(self) -> tuple[tuple[float, Partial], ...]:
+        """As those of a `Combination`: itself alone."""
+        return ((1.0, self),)
+
     def label(self, coordinates: tuple[str, ...]) -> str:
         """How a person writes it: `u`, `u_xx`, `lap(u)`, `d(u, speed)`."""
         if self.laplacian:
@@ -42,6 +47,35 @@ class Partial:
         if all(len(n) == 1 for n in names):
             return f"{self.component}_{''.join(names)}"
         return f"d({self.component}, {', '.join(names)})"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Combination:
+    """The sum of coefficients times partials of one component, two or more, such as u_t - 0.1 u_xx.
+
+    An equation that needs the sum alone asks for it whole, so that an engine can carry one channel for it.
+    """
+
+    terms: tuple[tuple[float, Partial], ...]
+
+    @property
+    def component(self) -> str:
+        """Whose partials they are."""
+        return self.terms[0][1].component
+
+
+Wanted = Partial | Combination
+"""What an engine may be asked for."""
+
+
+def shape_of(wanted: Wanted) -> tuple[tuple[float, MultiIndex, bool], ...]:
+    """The same without the component: things of one shape are alike to an engine."""
+    return tuple((c, p.orders, p.laplacian) for c, p in wanted.terms)
+
+
+def in_order(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """Sorted, partials first."""
+    return tuple(sorted(wanted, key=lambda w: (isinstance(w, Combination), w)))
 
 
 def downward_closure(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:

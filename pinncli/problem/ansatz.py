@@ -55,7 +55,7 @@ def derive_ansatz(
     if problem.network.propagated is not None:
         residuals = [*(t.residual for t in conditions), *definitions]
         jets = Jets(replace(scope, normal=True))
-        maker = _Maker(problem, jets, *_channels(problem, residuals), tuple(periodic))
+        maker = _Maker(problem, jets, _indices(problem, residuals), tuple(periodic))
         try:
             return _propagated(maker, conditions, problem.network.propagated)
         except NoFormulaError as reason:
@@ -66,7 +66,7 @@ def derive_ansatz(
     residuals = [*(t.residual for t in conditions), *definitions]
     embedded = tuple(periodic) if problem.network.periodic == "auto" else ()
     jets = Jets(replace(scope, normal=True))
-    maker = _Maker(problem, jets, *_channels(problem, residuals), embedded)
+    maker = _Maker(problem, jets, _indices(problem, residuals), embedded)
     data: Data = {}
     met: list[str] = []
     left: dict[str, str] = {}
@@ -149,15 +149,14 @@ def _on_sides(terms: ConditionTerms) -> bool:
     return terms.data is None and (moved or terms.region.labels != ("interior",))
 
 
-def _channels(problem: Problem, residuals: Sequence[Residual]) -> tuple[tuple[MultiIndex, ...], bool]:
-    """Every derivative that anything asks for, and whether a Laplacian is among them."""
+def _indices(problem: Problem, residuals: Sequence[Residual]) -> tuple[MultiIndex, ...]:
+    """Every derivative that anything asks for, also in a Laplacian, and all below."""
     names = tuple(problem.coordinates)
     partials = {partial for residual in residuals for _, partial in residual.partials}
-    laplacian = any(p.laplacian for p in partials)
     wanted = [p.orders for p in partials] or [(0,) * len(names)]
-    if laplacian:
-        wanted += [tuple(int(name == c) for c in names) for name in problem.space]
-    return downward_closure(wanted), laplacian
+    if any(p.laplacian for p in partials):
+        wanted += [tuple(2 * (name == c) for c in names) for name in problem.space]
+    return downward_closure(wanted)
 
 
 def _given(terms: ConditionTerms, maker: _Maker, left: dict[str, str]) -> tuple[Given, ...]:
@@ -193,7 +192,6 @@ class _Maker:
     problem: Problem
     jets: Jets
     indices: tuple[MultiIndex, ...]
-    laplacian: bool
     embedded: tuple[str, ...]
     probes: Mapping[str, Array] = field(init=False)
 
@@ -235,8 +233,8 @@ class _Maker:
         given = [data.get(component, ()) for component in self.problem.components]
         formulas = [lift_of(self.jets, d, self.ranges) for d in given]
         formulas += [factor_of(self.jets, d, self.ranges) for d in given]
-        program = channels_of(self.jets, formulas, self.indices, self.laplacian)
-        return Ansatz(met, left, self.indices, self.laplacian, program)
+        program = channels_of(self.jets, formulas, self.indices)
+        return Ansatz(met, left, self.indices, program)
 
     def _try(self, data: Sequence[Given]) -> None:
         """The lift holds all of the data, is smooth at seams and finite; raises `NoFormulaError`."""
@@ -259,7 +257,7 @@ class _Maker:
                     f"its values are not smooth across the ends of {name}, which is periodic"
                 )
         formulas = [lift, factor_of(self.jets, data, self.ranges)]
-        program = channels_of(self.jets, formulas, self.indices, self.laplacian)
+        program = channels_of(self.jets, formulas, self.indices)
         if len(program.instructions) > _MOST_OPERATIONS:
             raise NoFormulaError(f"its ansatz takes more than {_MOST_OPERATIONS} operations a point")
         channels = run(program, self.probes)

@@ -36,7 +36,8 @@ class SitePlan:
     moved: tuple[str, ...]
     partials: tuple[Partial, ...]
     channels: tuple[MultiIndex, ...]
-    """Taylor coefficients carried: everything below what is wanted."""
+    """Taylor coefficients carried: everything below what is wanted. At most: the engine carries one where the
+    equations need several only in a sum."""
     laplacians: int
     """1 where one more channel carries a collapsed Laplacian."""
     nodes: int = 1

@@ -96,8 +96,6 @@ class Ansatz:
     """Conditions that were looked at and stay equations, each with the reason."""
     indices: tuple[MultiIndex, ...]
     """The derivatives that `program` has, downward closed."""
-    laplacian: bool
-    """Whether the Laplacian is there too, after them."""
     program: Program
     """Per derivative G of every component, then D of every component."""
     propagation: Propagation | None = None
