@@ -104,7 +104,7 @@ def _laplacian(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
 
 
 def _normal_derivative(jets: Jets, node: Call, values: Sequence[Value]) -> Value:
-    if not jets.scope.normal:
+    if not jets.normal:
         raise LanguageError("'dn' needs a boundary, and this is not on one", node.span)
     space = _space(jets, node)
     (scalar,) = _scalars(node, values)

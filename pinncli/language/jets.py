@@ -13,7 +13,7 @@ import sympy
 from pinncli.language.algebra import ONE, ZERO, AlgebraError, Expr, add, differentiate, mul, replace
 from pinncli.language.partials import MultiIndex, Partial
 from pinncli.language.program import Input
-from pinncli.language.quadrature import Integral
+from pinncli.language.quadrature import Integral, Rows
 from pinncli.language.scope import Scope
 
 Replacements = tuple[tuple[str, Expr], ...]
@@ -27,6 +27,8 @@ class Jets:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.normal = scope.normal
+        """Whether a normal is known where a formula stands: on a boundary, and in an integral over one."""
         self.inputs: dict[Expr, Input] = {}
         self.sites: list[Replacements] = [()]
         self.origins: list[int] = [0]
@@ -65,7 +67,7 @@ class Jets:
         count = sum(entry.kind == "node" for entry in self.inputs.values())
         return self.symbol(Input("node", f"n{count + 1}"))
 
-    def integral(self, integrand: Expr, variables: tuple[Expr, ...], nodes: int) -> Expr:
+    def integral(self, integrand: Expr, variables: tuple[Expr, ...], nodes: int | Rows) -> Expr:
         """The symbol of an integral; 0 for that of 0."""
         if integrand == ZERO:
             return ZERO

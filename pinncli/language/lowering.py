@@ -13,7 +13,7 @@ from pinncli.language.functions import NUMPY
 from pinncli.language.jets import Jets
 from pinncli.language.lookups import lookup_of
 from pinncli.language.program import Input, Instruction, Program
-from pinncli.language.quadrature import Integral, rule
+from pinncli.language.quadrature import Integral
 from pinncli.language.scope import Scope
 from pinncli.language.splines import Spline, derivative
 
@@ -54,7 +54,7 @@ class _Sum:
         program = lower([integral.integrand], jets)
         names = [jets.inputs[variable] for variable in integral.variables]
         terms = []
-        for weight, places in rule(integral.nodes, len(integral.variables)):
+        for weight, places in integral.rows:
             nodes = dict(zip(integral.variables, map(number, places), strict=True))
             values = dict(zip(names, places, strict=True))
             terms.append((weight, _instance(program, values, nodes, jets)))

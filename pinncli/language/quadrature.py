@@ -20,21 +20,35 @@ from pinncli.language.functions import Expr
 
 NODES = (32, 12, 6)
 """Nodes per variable where nothing else is said, by the number of variables; more take the last."""
+REGION_NODES = 12
+"""The same for integrals over regions, per smooth piece of a boundary and per direction of a strip."""
 MOST_NODES = 4096
 """Nodes of one integral, all variables together."""
 
 
+Rows = tuple[tuple[float, tuple[float, ...]], ...]
+
+
 @dataclass(frozen=True)
 class Integral:
-    """The sum of `integrand` over the nodes of `variables`, symbols of which each runs over [0, 1]."""
+    """The sum of `integrand` over the nodes of `variables`, symbols of which each runs over [0, 1].
+
+    Over a region they are the space coordinates, and the outward normal's components on a boundary.
+    """
 
     integrand: Expr
     variables: tuple[Expr, ...]
-    nodes: int
+    nodes: int | Rows
+    """Gauss's nodes per variable, or, over a region, the weights and values of the variables one by one."""
+
+    @property
+    def rows(self) -> Rows:
+        """(weight, values of the variables) of every node."""
+        return rule(self.nodes, len(self.variables)) if isinstance(self.nodes, int) else self.nodes
 
 
 @lru_cache(maxsize=64)
-def rule(nodes: int, variables: int) -> tuple[tuple[float, tuple[float, ...]], ...]:
+def rule(nodes: int, variables: int) -> Rows:
     """(weight, nodes) of every point of the product rule on [0, 1]^variables."""
     places, weights = np.polynomial.legendre.leggauss(nodes)
     one = [(float(0.5 * w), float(0.5 * (1.0 + x))) for x, w in zip(places, weights, strict=True)]

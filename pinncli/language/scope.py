@@ -10,6 +10,7 @@ from pinncli.language.lookups import Table
 from pinncli.language.nodes import Node
 from pinncli.language.partials import Partial
 from pinncli.language.program import Program
+from pinncli.language.quadrature import Rows
 
 if TYPE_CHECKING:
     import sympy
@@ -37,6 +38,8 @@ class Scope:
     """What `inside(name)` may be about."""
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Ends of the coordinates that can be integrated over as a whole."""
+    regions: Mapping[str, Callable[[int], Rows]] = field(default_factory=dict)
+    """What `integral(u, name)` may be over as a whole: by the number of nodes per piece, its rule."""
     nodes: int | None = None
     """Gauss-Legendre nodes per variable of integration; None for `quadrature.NODES`."""
     vectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from pinncli.language.integration import integration_variables
 from pinncli.language.jets import Jets
 from pinncli.language.nodes import At, Binary, Call, Index, Name, Node, Number, Unary, Vector, walk
 from pinncli.language.program import Input
-from pinncli.language.quadrature import MOST_NODES, NODES
+from pinncli.language.quadrature import MOST_NODES, NODES, REGION_NODES
 from pinncli.language.scalars import Scalar
 from pinncli.language.scope import Scope
 from pinncli.language.values import BINARY, Truth, Value, as_condition, as_scalar, as_vector, each
@@ -207,6 +207,10 @@ class Translator:
     def _integral(self, node: Call) -> Value:
         """An integral over whole coordinates, or over one variable between limits."""
         scope, jets = self._scope, self._jets
+        if len(node.arguments) == 2 and isinstance(node.arguments[1], Name):
+            name = node.arguments[1].id
+            if name in scope.regions and name not in scope.coordinates:
+                return self._integral_over(node, name)
         (operand, *_), variables = node.arguments, integration_variables(node, scope)
         limits: list[tuple[Expr, Expr]] = []
         for variable in variables:
@@ -239,6 +243,35 @@ class Translator:
 
         def summed(expr: Expr) -> Expr:
             return jets.integral(algebra.mul(factor, jets.evaluated(expr, moved)), symbols, nodes)
+
+        return each(value, lambda a: a.parts(summed), operand)
+
+    def _integral_over(self, node: Call, region: str) -> Value:
+        """An integral over the domain in space, or a part of its boundary, whose normal is that of `dn`."""
+        scope, jets, operand = self._scope, self._jets, node.arguments[0]
+        try:
+            rows = scope.regions[region](scope.nodes or REGION_NODES)
+        except ValueError as error:
+            raise LanguageError(str(error), node.span) from None
+        if len(rows) > MOST_NODES:
+            message = f"the rule for {region} has {len(rows)} nodes, more than {MOST_NODES}"
+            raise LanguageError(message, node.span, "set sampling.nodes lower")
+        beside = len(rows[0][1]) > len(scope.space)
+        outside, jets.normal = jets.normal, beside
+        try:
+            (value,) = self._values([operand])
+        finally:
+            jets.normal = outside
+        symbols = tuple(jets.node() for _ in rows[0][1])
+        moved = dict(zip(scope.space, symbols, strict=False))
+        normals = {
+            jets.symbol(Input("normal", name)): symbol
+            for name, symbol in zip(scope.space, symbols[len(scope.space) :], strict=False)
+        }
+
+        def summed(expr: Expr) -> Expr:
+            along = algebra.replace(expr, lambda s: normals.get(s, s))
+            return jets.integral(jets.evaluated(along, moved), symbols, rows)
 
         return each(value, lambda a: a.parts(summed), operand)
 

@@ -118,7 +118,8 @@ class _Writer:
     def _integral(self, operand: Node, by: Sequence[Node]) -> str:
         """Over coordinates, or over one variable between limits."""
         names = [node.id for node in by if isinstance(node, Name)]
-        whole = len(names) == len(by) and all(name in self._scope.coordinates for name in names)
+        known = {*self._scope.coordinates, *self._scope.regions}
+        whole = len(names) == len(by) and all(name in known for name in names)
         limits = None if whole or len(by) != 3 else (self.text(by[1]), self.text(by[2]))
         over = [self.text(node) for node in (by if limits is None else by[:1])]
         return self._style.integral(self.text(operand, _DERIVATIVE), over, limits)

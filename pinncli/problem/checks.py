@@ -201,7 +201,9 @@ def _check_places(terms: ConditionTerms, formulation: Formulation, source: Sourc
                 findings.setdefault((origin, name), source.diagnose(path, message))
         place = fixed(site)
         if not findings and all(place.get(name) is not None for name in formulation.problem.space):
-            point = [[place.get(n) or c.range[0] for n, c in formulation.problem.coordinates.items()]]
+            held = {n: place.get(n) for n in formulation.problem.coordinates}
+            ends = {n: c.range[0] for n, c in formulation.problem.coordinates.items()}
+            point = [[ends[n] if value is None else value for n, value in held.items()]]
             if not domain_of(formulation.problem).contains(np.array(point)).all():
                 words = ", ".join(f"{name} = {place[name]:g}" for name in formulation.problem.space)
                 findings["domain", words] = source.diagnose(path, f"{words} is outside the domain")

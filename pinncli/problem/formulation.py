@@ -14,6 +14,7 @@ from pinncli.language.lookups import Table
 from pinncli.language.nodes import Binary, Call, Equation, Node, Number, Span, Unary
 from pinncli.language.parser import parse_equation, parse_expression, parse_labels
 from pinncli.language.program import Instruction, Program
+from pinncli.language.quadrature import Rows
 from pinncli.language.scope import Scope
 from pinncli.problem.ansatz import check_hard, derive_ansatz
 from pinncli.problem.data import DataTable, Reference, read_reference, read_table
@@ -24,6 +25,8 @@ from pinncli.problem.periodicity import periodic_coordinates
 from pinncli.problem.source import KeyPath, Loaded, printable
 from pinncli.problem.tables import read_function
 from pinncli.problem.terms import ConditionTerms, Formulation, Region, is_on_boundary
+from pinncli.shapes import Geometry
+from pinncli.shapes.quadrature import region_rule
 
 __all__ = ["ConditionTerms", "DataTable", "Formulation", "Reference", "Region", "formulate"]
 
@@ -132,6 +135,7 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         functions=tables,
         shapes={name: shape.level for name, shape in geometry.shapes.items()} if geometry else {},
         ranges={n: c.range for n, c in problem.coordinates.items() if c.kind != "space" or is_box(problem)},
+        regions=_regions(geometry),
         nodes=problem.sampling.nodes,
         vectors=problem.vectors,
         of={
@@ -173,6 +177,14 @@ def _compile_all(report: _Reporter, texts: _Texts) -> Formulation | None:
         ansatz=ansatz,
         counts=_counts(report, texts.wheres, scope),
     )
+
+
+def _regions(geometry: Geometry | None) -> dict[str, Callable[[int], Rows]]:
+    """What may be integrated over as a whole: the domain, its boundary, and those of shapes in it."""
+    if geometry is None:
+        return {}
+    names = ["interior", "boundary", *(name for name in geometry.shapes if name != "domain")]
+    return {name: partial(region_rule, geometry, name) for name in names}
 
 
 def _condition(

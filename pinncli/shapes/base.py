@@ -33,6 +33,11 @@ class Piece(ABC):
     def measure(self) -> float:
         """Length or area; 1 for a point."""
 
+    @property
+    def breaks(self) -> Vector:
+        """Numbers of the unit interval at which a curve has corners."""
+        return ()
+
     @abstractmethod
     def place(self, unit: Array) -> tuple[Array, Array]:
         """Points (n, d) for `unit` (n, cube), and the outward unit normals (n, d) there.
@@ -126,6 +131,11 @@ class MovedPiece(Piece):
     def measure(self) -> float:
         """That of the piece."""
         return self.piece.measure
+
+    @property
+    def breaks(self) -> Vector:
+        """Those of the piece."""
+        return self.piece.breaks
 
     def place(self, unit: Array) -> tuple[Array, Array]:
         """The piece's own points, moved."""

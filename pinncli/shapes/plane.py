@@ -127,6 +127,11 @@ class Outline(Piece):
         """The length of all edges."""
         return float(self.lengths[-1])
 
+    @property
+    def breaks(self) -> Vector:
+        """The vertices."""
+        return tuple((self.lengths[1:-1] / self.lengths[-1]).tolist())
+
     @cached_property
     def lengths(self) -> Array:
         """Arc length up to each vertex, and the whole."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pinncli.shapes import Geometry
 
-LINE = {"color": "0.2", "linewidth": 0.8}
+COLOUR, WIDTH = "0.2", 0.8
 _FINE = 240
 """Points along each axis of a plane through space, on which the level of the domain is looked at."""
 _MARGIN = 0.02
@@ -43,7 +43,7 @@ def draw_outline(ax: Axes, geometry: Geometry, across: str, up: str, held: Mappi
         order = [names.index(across), names.index(up)]
         for label in ("boundary", *(name for name in geometry.shapes if name != "domain")):
             for curve in curves(geometry, label):
-                ax.plot(*curve[:, order].T, **LINE, zorder=2.5, clip_on=False)
+                ax.plot(*curve[:, order].T, color=COLOUR, linewidth=WIDTH, zorder=2.5, clip_on=False)
         return True
     ends = {
         name: (low - _MARGIN * (high - low), high + _MARGIN * (high - low))
@@ -54,5 +54,5 @@ def draw_outline(ax: Axes, geometry: Geometry, across: str, up: str, held: Mappi
     columns = [grid[n].ravel() if n in grid else np.full(grid[up].size, held[n]) for n in names]
     level = geometry.domain(np.stack(columns, axis=1)).reshape(_FINE, _FINE)
     if level.min() < 0.0 < level.max():
-        ax.contour(x, y, level, levels=[0.0], colors=LINE["color"], linewidths=LINE["linewidth"])
+        ax.contour(x, y, level, levels=[0.0], colors=COLOUR, linewidths=WIDTH)
     return True
