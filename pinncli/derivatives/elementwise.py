@@ -174,8 +174,8 @@ def fast_tanh(h: Tensor, out: Tensor | None = None) -> Tensor:
     """
     if h.device.type != "cpu":
         return torch.tanh(h, out=out)
-    e = torch.mul(h, 2.0).clamp_max_(40.0).expm1_()
-    return torch.div(e, e + 2.0, out=out)
+    e = torch.mul(h, 2.0, out=out).clamp_max_(40.0).expm1_()
+    return e.div_(e + 2.0)
 
 
 def derivatives(name: str, h: Tensor, order: int) -> list[Tensor]:
