@@ -34,7 +34,7 @@ def linear_part(
         raise NoFormulaError("there is no time")
     if not is_box(problem) or len(problem.parts) > 1 or problem.varied:
         raise NoFormulaError("that is for unknowns of space and time, on a box")
-    if not problem.space or set(problem.space) - set(periodic) or problem.network.periodic != "auto":
+    if not problem.space or set(problem.space) - set(periodic):
         raise NoFormulaError("not every coordinate of space is periodic")
     equations = [terms for terms in conditions if is_field_equation(terms)]
     if any(terms.region.where is not None for terms in equations):

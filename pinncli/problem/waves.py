@@ -33,6 +33,8 @@ NEGLIGIBLE = 1e-17
 """Of the largest weight: waves below are left out."""
 GROWTH = 1.0
 """Most growth of a wave over the window, as an exponent; that of others is held to it."""
+ROUNDING = 1e-12
+"""Of an eigenvalue: a smaller real part is rounding of none."""
 SKEWED = 1e8
 """Condition number of the eigenvectors of M(k) above which a wave is left as it is."""
 
@@ -113,7 +115,8 @@ def propagated(values: Array, part: LinearPart, share: float, domain: Domain) ->
     first, zeroth = symbols(part, waves, mean_slopes(part, spectrum, waves, domain))
     rates, shares = _eigen(first, zeroth, spectrum.amplitudes)
     most = GROWTH / float(_lengths(domain, [part.time])[0])
-    rates = np.minimum(rates.real, most) + 1j * rates.imag
+    real = np.where(np.abs(rates.real) > ROUNDING * np.abs(rates), rates.real, 0.0)
+    rates = np.minimum(real, most) + 1j * rates.imag
     led, count = spectrum.led(share)[:, None], rates.shape[1]
     exponents = np.zeros((len(waves) * (count + 1), len(domain.low)), dtype=np.complex128)
     exponents[:, part.time] = np.concatenate([rates.ravel(), np.zeros(len(waves))])
