@@ -307,7 +307,7 @@ def test_a_smooth_problem_is_given_frozen_features(solve: Callable[..., Any]) ->
 
 def test_a_front_is_left_to_a_perceptron() -> None:
     """Few features cannot follow the front, which the first trial shows."""
-    formulation = formulate(load_problem("burgers1d"))
+    formulation = formulate(load_problem("burgers1d", ["network.kind=auto"]))
     candidate = features_first(formulation)
     assert candidate is not None
     tuner = Tuner(

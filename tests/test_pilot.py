@@ -134,7 +134,7 @@ def test_a_finer_march_is_closer_to_the_solution() -> None:
 def test_a_front_that_gets_too_steep_ends_the_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WINDOWS": 4, "PATCHES": 8, "EACH": 20}.items():
         monkeypatch.setattr(evolution, name, value)
-    burgers = formulate(load_problem("burgers1d"))
+    burgers = formulate(load_problem("burgers1d", ["network.kind=auto"]))
     trials = pilot_of(burgers)
     march = first_march(burgers)
     assert march is not None
