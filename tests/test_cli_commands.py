@@ -400,9 +400,10 @@ def test_show(asked: Asked, pinncli: Program) -> None:
 
 def test_show_says_whether_a_march_is_tried(pinncli: Program) -> None:
     tried = "a march in windows of time with local features is tried"
-    assert tried in pinncli("show", "burgers1d").out
+    assert tried in pinncli("show", "burgers1d_viscous").out
     assert tried not in pinncli("show", "poisson2d").out
     assert tried not in pinncli("show", "kdv").out
+    assert tried not in pinncli("show", "burgers1d").out
 
 
 def test_check(asked: Asked, pinncli: Program) -> None:
