@@ -63,6 +63,11 @@ def holes(order: int) -> tuple[Callable[[Array], Array], float]:
     return fit(basis, np.concatenate([square, circles]), values)
 
 
+def between_holes(z: Array) -> Array:
+    """Whether points of the square are outside of all disks."""
+    return np.abs(z[..., None] - CENTRES).min(axis=-1) >= RADIUS - 1e-9
+
+
 # ---- the L-shaped domain
 
 _CONVEX = np.array([1.0, 1.0 - 1.0j, -1.0 - 1.0j, -1.0 + 1.0j, 1.0j])
@@ -97,6 +102,11 @@ def lshape(order: int) -> tuple[Callable[[Array], Array], float]:
     boundary = np.concatenate(edges)
     harmonic, miss = fit(basis, boundary, np.abs(boundary) ** 2 / 4)
     return lambda z: harmonic(z) - np.abs(z) ** 2 / 4, miss
+
+
+def in_lshape(z: Array) -> Array:
+    """Whether points of the square are not in its missing quarter."""
+    return ~((z.real > 1e-9) & (z.imag > 1e-9))
 
 
 # ---- an island whose coast is a polygon from a file
@@ -148,17 +158,14 @@ def island(order: int) -> tuple[Callable[[Array], Array], float]:
 def _made(
     title: str,
     solver: Callable[[int], tuple[Callable[[Array], Array], float]],
+    domain: Callable[[Array], Array],
     orders: tuple[int, int],
     half: float,
 ) -> Reference:
-    """On a grid, zero outside the domain, which nobody reads."""
+    """On a grid, zero outside the domain, which nobody reads; `domain` says what is in it."""
     axis = np.linspace(-half, half, 101)
     z = axis[:, None] + 1j * axis[None, :]
-    inside = np.abs(z - CENTRES[:, None, None]).min(axis=0) >= RADIUS - 1e-9
-    if solver is lshape:
-        inside = ~((z.real > 1e-9) & (z.imag > 1e-9))
-    if solver is island:
-        inside = ashore(z)
+    inside = domain(z)
     coarse, fine = (solver(order) for order in orders)
     u, before = np.zeros(z.shape), np.zeros(z.shape)
     u[inside], before[inside] = fine[0](z[inside]), coarse[0](z[inside])
@@ -177,17 +184,18 @@ def poisson_holes() -> Reference:
     title = (
         "lap u = 0 on [-1/2, 1/2]^2 less disks of radius 0.1 about (+-0.3, +-0.3), u = 0 on them, 1 outside"
     )
-    return _made(title, holes, (24, 28), 0.5)
+    return _made(title, holes, between_holes, (24, 28), 0.5)
 
 
 def poisson_lshape() -> Reference:
     """Singular functions at the corners."""
-    return _made("-lap u = 1 on [-1, 1]^2 less [0, 1]^2, u = 0 on the boundary", lshape, (24, 30), 1.0)
+    title = "-lap u = 1 on [-1, 1]^2 less [0, 1]^2, u = 0 on the boundary"
+    return _made(title, lshape, in_lshape, (24, 30), 1.0)
 
 
 def _island() -> Reference:
     """Poles at the corners of the coast."""
-    return _made("-lap u = 1 on an island of 48 corners, u = 0 on the coast", island, (10, 14), 1.0)
+    return _made("-lap u = 1 on an island of 48 corners, u = 0 on the coast", island, ashore, (10, 14), 1.0)
 
 
 MAKERS: dict[str, Callable[[], Reference]] = {
